@@ -1,0 +1,105 @@
+"""Where localbase keeps things on disk, and who holds a place at the moment."""
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from localbase.account import Account, can_enter, hand_over
+from localbase.errors import LocalbaseError
+from localbase.locks import FileLock
+
+HOME_VARIABLE = "LOCALBASE_HOME"
+_EPHEMERAL_PREFIX = "localbase-"
+
+
+def home() -> Path:
+    """The folder that holds one folder for each project."""
+    if chosen := os.environ.get(HOME_VARIABLE):
+        return Path(chosen)
+    # Root's own home is closed to the user that runs Postgres.
+    return Path("/var/lib/localbase") if os.geteuid() == 0 else Path(platformdirs.user_data_dir("localbase"))
+
+
+def project_directory(workdir: Path) -> Path:
+    """The folder of a project: named after its working directory, readable and unique."""
+    resolved = workdir.resolve()
+    slug = re.sub(r"[^a-z0-9]+", "-", resolved.name.lower()).strip("-") or "project"
+    return home() / f"{slug}-{hashlib.sha256(str(resolved).encode()).hexdigest()[:8]}"
+
+
+@dataclass(frozen=True, slots=True)
+class DataDirectory:
+    """One server's files, owned by whoever holds `lock`."""
+
+    path: Path
+    account: Account | None
+    lock: FileLock
+    ephemeral: bool = False
+
+    @property
+    def pgdata(self) -> Path:
+        return self.path / "pgdata"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "postgres.log"
+
+    def release(self) -> None:
+        """Give the place up; an ephemeral one disappears."""
+        if self.ephemeral:
+            shutil.rmtree(self.path)
+        self.lock.release()
+
+
+def open_data_directory(path: Path, account: Account | None) -> DataDirectory:
+    """Take a folder for data that stays. Raises LocalbaseError when it is taken or out of reach."""
+    _make(path, account)
+    lock = FileLock.acquire(path / "lock")
+    if lock is None:
+        raise LocalbaseError(f"The data directory {path} is in use by another stack.", "Choose another one.")
+    return DataDirectory(path, account, lock)
+
+
+def new_ephemeral_directory(account: Account | None) -> DataDirectory:
+    """A folder that goes with its stack. Its lock is taken before anybody could take it for abandoned."""
+    path = Path(tempfile.mkdtemp(prefix=_EPHEMERAL_PREFIX))
+    lock = FileLock.acquire(path / "lock")
+    if lock is None:
+        raise LocalbaseError(f"Somebody else took the new folder {path}.", "Start again.")
+    _make(path, account)
+    return DataDirectory(path, account, lock, ephemeral=True)
+
+
+def abandoned_directories(account: Account | None) -> list[DataDirectory]:
+    """Ephemeral folders whose stack was killed, taken over."""
+    found = []
+    for path in Path(tempfile.gettempdir()).glob(f"{_EPHEMERAL_PREFIX}*/"):
+        if not (path / "lock").exists() or not os.access(path / "lock", os.W_OK):
+            continue
+        lock = FileLock.acquire(path / "lock")
+        if lock is not None:
+            found.append(DataDirectory(path, account, lock, ephemeral=True))
+    return found
+
+
+def _make(path: Path, account: Account | None) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o755)
+        hand_over(account, path)
+    except OSError as error:
+        raise LocalbaseError(
+            f"The data directory {path} cannot be made: {error.strerror}.",
+            "Choose another one with --data-dir.",
+        ) from error
+    if not can_enter(account, path):
+        who = account.name if account else "the current user"
+        raise LocalbaseError(
+            f"The data directory {path} cannot be reached by {who}, who runs Postgres.",
+            "Choose a folder outside closed home directories with --data-dir.",
+        )
