@@ -1,0 +1,349 @@
+-- Foundations: what every domain stands on. Enums, the schema `private`, errors, settings,
+-- and the helpers that say who is calling.
+--
+-- Nothing is granted to anyone except by the `grant` under an object: not to PUBLIC, not to
+-- the API's roles, not to service_role. Hosted projects created since May 2026 start that way;
+-- these lines make older projects the same for what the migration's role creates.
+
+alter default privileges revoke execute on functions from public;
+alter default privileges in schema public revoke all on tables from anon, authenticated, service_role;
+alter default privileges in schema public revoke all on sequences from anon, authenticated, service_role;
+alter default privileges in schema public revoke execute on functions from anon, authenticated, service_role;
+
+-- Helpers live here; the API does not expose this schema. The API's roles may use it because
+-- policies and invoker functions call helpers with the caller's own rights.
+create schema private;
+comment on schema private is 'Helpers of the public functions and policies; not exposed by the API.';
+grant usage on schema private to anon, authenticated, service_role;
+
+-- Enums -------------------------------------------------------------------------------------
+
+create type public.job_status as enum ('pending', 'processing', 'completed', 'failed', 'cancelled', 'timeout');
+comment on type public.job_status is 'Where a job is; allowed changes are the rows of job_transitions.';
+
+create type public.element_type as enum ('video', 'image', 'audio', 'text', 'overlay');
+comment on type public.element_type is 'What an element is; an overlay is a picture or clip meant to lie on top.';
+
+create type public.fit_mode as enum ('auto', 'contain', 'cover', 'fill', 'stretch');
+comment on type public.fit_mode is 'How a source fills its box; auto is contain.';
+
+create type public.processing_step as enum (
+    'validation', 'download', 'processing', 'composition', 'encoding', 'upload', 'cleanup'
+);
+comment on type public.processing_step is 'The steps a worker takes, in this order.';
+
+create type public.response_type as enum ('immediate', 'async');
+comment on type public.response_type is 'Whether the caller waits for the video or comes back for it.';
+
+-- Errors ------------------------------------------------------------------------------------
+
+-- Every cause for which a function of this database refuses, and the HTTP status it becomes.
+-- docs/errors.md and the client's registry name the same set; a test compares the three.
+create table private.error_causes (
+    error text primary key,
+    status integer not null check (status between 400 and 599),
+    meaning text not null
+);
+alter table private.error_causes enable row level security;
+create policy "Everyone may look up a cause" on private.error_causes
+    for select to anon, authenticated, service_role using (true);
+grant select on private.error_causes to anon, authenticated, service_role;
+comment on table private.error_causes is 'Every cause for which a function refuses, with its HTTP status.';
+
+insert into private.error_causes (error, status, meaning) values
+    ('not_found', 404, 'No such row, or none that the caller may see.'),
+    ('permission_denied', 403, 'The caller may not do this.'),
+    ('client_unknown', 403, 'An anonymous request whose address is not known.'),
+    ('invalid_argument', 422, 'One or more arguments break a rule; `problems` lists them all.'),
+    ('invalid_cursor', 422, 'The cursor is not one that this list handed out.'),
+    ('invalid_transition', 409, 'The status cannot change like that from where the job is now.'),
+    ('job_not_pending', 409, 'Only a job that waits can be changed like that.'),
+    ('job_not_processing', 409, 'Only a job that is being processed has progress.'),
+    ('job_finished', 409, 'The job has ended; nothing more can be recorded on it.'),
+    ('order_taken', 409, 'Another row of the job already has this place in the order.'),
+    ('step_completed', 409, 'The step has already been completed.');
+
+-- The one way in which a function refuses: SQLSTATE PT + HTTP status, so that PostgREST answers
+-- with that status; `detail` is JSON for programs, `hint` the remedy.
+create function private.fail(error text, message text, data jsonb default '{}', hint text default null)
+returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    status integer;
+begin
+    select causes.status into strict status
+    from private.error_causes as causes
+    where causes.error = fail.error;
+    if fail.hint is null then
+        raise exception using
+            errcode = 'PT' || status,
+            message = fail.message,
+            detail = jsonb_build_object('error', fail.error) || fail.data;
+    end if;
+    raise exception using
+        errcode = 'PT' || status,
+        message = fail.message,
+        detail = jsonb_build_object('error', fail.error) || fail.data,
+        hint = fail.hint;
+end;
+$$;
+comment on function private.fail is 'Refuse: raises SQLSTATE PT + status with a JSON detail.';
+grant execute on function private.fail to anon, authenticated, service_role;
+
+-- Which rules a row would break, as [{argument, problem}, …]. A rule stands once, as a constraint, and
+-- its words once, as the comment on that constraint. Runs only after a violation, so that the caller
+-- learns of all problems at once. Columns that `given` does not have are taken to be right.
+create function private.row_problems(relation regclass, given jsonb)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    rule record;
+    broken boolean;
+    problems jsonb := '[]';
+begin
+    for rule in
+        select attname::text as argument, 'is required' as words, null::text as expression
+        from pg_catalog.pg_attribute
+        where attrelid = relation and attnotnull and attnum > 0 and given -> attname = 'null'
+        union all
+        select
+            (select attname from pg_catalog.pg_attribute where attrelid = conrelid and attnum = conkey[1]),
+            coalesce(obj_description(pg_constraint.oid, 'pg_constraint'), 'breaks the rule ' || conname),
+            pg_get_expr(conbin, conrelid)
+        from pg_catalog.pg_constraint
+        where conrelid = relation and contype = 'c'
+        order by 1
+    loop
+        broken := true;
+        if rule.expression is not null then
+            execute format(
+                'select (%s) is false from jsonb_populate_record(null::%s, $1)', rule.expression, relation
+            ) into broken using given;
+        end if;
+        if broken then
+            problems := problems || jsonb_build_object('argument', rule.argument, 'problem', rule.words);
+        end if;
+    end loop;
+    return problems;
+end;
+$$;
+comment on function private.row_problems is 'Every rule of a table that a row would break, in words.';
+grant execute on function private.row_problems to anon, authenticated, service_role;
+
+-- Refuse arguments for the given problems; `violation` is Postgres's own message, used when there are none.
+create function private.refuse_arguments(problems jsonb, violation text default 'The arguments are not valid.')
+returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    perform private.fail(
+        'invalid_argument',
+        coalesce(
+            (
+                select string_agg(format('%s %s', problem ->> 'argument', problem ->> 'problem'), '; ')
+                from jsonb_array_elements(problems) as problem
+            ),
+            violation
+        ),
+        jsonb_build_object('problems', problems)
+    );
+end;
+$$;
+comment on function private.refuse_arguments is 'Refuse arguments, naming all problems.';
+grant execute on function private.refuse_arguments to anon, authenticated, service_role;
+
+-- Refuse one argument.
+create function private.refuse_argument(argument text, problem text)
+returns void
+language sql
+stable
+set search_path = ''
+as $$
+    select private.refuse_arguments(
+        jsonb_build_array(jsonb_build_object('argument', argument, 'problem', problem))
+    );
+$$;
+comment on function private.refuse_argument is 'Refuse one argument, saying what is wrong with it.';
+grant execute on function private.refuse_argument to anon, authenticated, service_role;
+
+-- Settings ----------------------------------------------------------------------------------
+
+-- What an operator may tune without a migration. Written in SQL only; the API cannot reach it.
+create table private.settings (
+    name text primary key,
+    value jsonb not null,
+    description text not null
+);
+alter table private.settings enable row level security;
+comment on table private.settings is 'What an operator may tune; one row a setting.';
+
+insert into private.settings (name, value, description) values
+    (
+        'client_ip_header', '"x-forwarded-for"',
+        'Request header that holds the client''s address and that a client cannot write: '
+        'x-forwarded-for, or a header of the proxy in front (cf-connecting-ip on hosted Supabase).'
+    ),
+    (
+        'client_ip_position', '1',
+        'Which entry of x-forwarded-for, counted from the right, the nearest trusted proxy wrote. '
+        'Entries further left are the client''s own words.'
+    );
+
+-- One setting's value; null when there is none. Definer: callers must not read the whole table.
+create function private.setting(name text)
+returns jsonb
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+    select value from private.settings where settings.name = setting.name;
+$$;
+comment on function private.setting is 'The value of one setting.';
+grant execute on function private.setting to anon, authenticated, service_role;
+
+-- Who is calling ----------------------------------------------------------------------------
+
+-- True in a direct SQL session of the schema's owner (psql, the dashboard's editor, a migration):
+-- the API always sets claims, so a session without any, of a role that owns this schema, is an operator.
+create function private.is_operator()
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+    select coalesce(current_setting('request.jwt.claims', true), '') = ''
+        and (
+            select pg_has_role(session_user, nspowner, 'member')
+            from pg_catalog.pg_namespace where nspname = 'private'
+        );
+$$;
+comment on function private.is_operator is 'Whether this is a direct SQL session of the owner.';
+grant execute on function private.is_operator to anon, authenticated, service_role;
+
+-- The role an actor has on the platform: service_role, admin, service_account, authenticated or anon.
+-- It is read from app_metadata, which only the server writes; user_metadata belongs to the user.
+create function private.user_role()
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+    select case
+        when private.is_operator() then 'admin'
+        when auth.role() = 'service_role' then 'service_role'
+        when auth.jwt() -> 'app_metadata' ->> 'role' in ('admin', 'service_account')
+            then auth.jwt() -> 'app_metadata' ->> 'role'
+        else coalesce(auth.role(), 'anon')
+    end;
+$$;
+comment on function private.user_role is 'service_role, admin, service_account, authenticated or anon.';
+grant execute on function private.user_role to anon, authenticated, service_role;
+
+-- Whether the caller is an admin or holds the service key.
+create function private.is_admin()
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+    select private.user_role() in ('admin', 'service_role');
+$$;
+comment on function private.is_admin is 'Whether the caller is an admin or holds the service key.';
+grant execute on function private.is_admin to anon, authenticated, service_role;
+
+-- Whether the caller is a backend: a service account, an admin or the service key.
+create function private.is_service()
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+    select private.user_role() in ('service_account', 'admin', 'service_role');
+$$;
+comment on function private.is_service is 'Whether the caller is a backend: service account, admin or service key.';
+grant execute on function private.is_service to anon, authenticated, service_role;
+
+-- Refuse everyone but backends.
+create function private.require_service()
+returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    if not private.is_service() then
+        perform private.fail(
+            'permission_denied',
+            'Only a backend may do this.',
+            jsonb_build_object('role', private.user_role()),
+            'Call with the service key, or as a user whose app_metadata.role is service_account or admin.'
+        );
+    end if;
+end;
+$$;
+comment on function private.require_service is 'Refuse everyone but backends.';
+grant execute on function private.require_service to anon, authenticated, service_role;
+
+-- The client's address, from the header that the settings trust; null when there is none or it is no
+-- address (Realtime, for one, evaluates policies without request headers).
+create function private.client_ip()
+returns inet
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    header text := private.setting('client_ip_header') #>> '{}';
+    addresses text[];
+    address text;
+begin
+    addresses := string_to_array(
+        nullif(current_setting('request.headers', true), '')::jsonb ->> header, ','
+    );
+    if header = 'x-forwarded-for' then
+        address := addresses[cardinality(addresses) + 1 - (private.setting('client_ip_position') #>> '{}')::integer];
+    else
+        address := addresses[1];
+    end if;
+    return trim(address)::inet;
+exception
+    when invalid_text_representation then
+        return null;
+end;
+$$;
+comment on function private.client_ip is 'The caller''s address as the trusted proxy saw it, or null.';
+grant execute on function private.client_ip to anon, authenticated, service_role;
+
+-- The one job that a watch token lets its holder see: the claim `watch_job_id` of a short-lived JWT.
+create function private.watched_job()
+returns uuid
+language sql
+stable
+set search_path = ''
+as $$
+    select nullif(auth.jwt() ->> 'watch_job_id', '')::uuid;
+$$;
+comment on function private.watched_job is 'The job named in the caller''s watch token, or null.';
+grant execute on function private.watched_job to anon, authenticated, service_role;
+
+-- Keeps updated_at true on every table that has it.
+create function private.touch_updated_at()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    new.updated_at := now();
+    return new;
+end;
+$$;
+comment on function private.touch_updated_at is 'Trigger: sets updated_at.';

@@ -1,0 +1,323 @@
+-- Processing timeline: what a worker did for a job, step by step.
+
+create table public.processing_timeline (
+    id uuid primary key default gen_random_uuid(),
+    job_id uuid not null references public.jobs (id) on delete cascade,
+    step public.processing_step not null,
+    step_order integer not null,
+    progress_percentage numeric not null default 0,
+    success boolean,
+    details jsonb not null default '{}',
+    error_message text,
+    error_details jsonb not null default '{}',
+    cpu_usage numeric,
+    memory_usage bigint,
+    started_at timestamptz not null default now(),
+    completed_at timestamptz,
+    duration_ms bigint generated always as (
+        round(extract(epoch from completed_at - started_at) * 1000)
+    ) stored,
+    constraint processing_timeline_order_unique unique (job_id, step_order),
+    constraint processing_timeline_order_in_range check (step_order between 0 and 9999),
+    constraint processing_timeline_progress_in_range check (progress_percentage between 0 and 100),
+    constraint processing_timeline_cpu_in_range check (cpu_usage between 0 and 1000000),
+    constraint processing_timeline_memory_positive check (memory_usage >= 0),
+    constraint processing_timeline_details_is_object check (
+        jsonb_typeof(details) = 'object' and pg_column_size(details) <= 65536
+    ),
+    constraint processing_timeline_error_details_is_object check (
+        jsonb_typeof(error_details) = 'object' and pg_column_size(error_details) <= 65536
+    ),
+    constraint processing_timeline_completed_has_result check ((completed_at is null) = (success is null)),
+    constraint processing_timeline_error_only_of_failure check (error_message is null or not success)
+);
+alter table public.processing_timeline enable row level security;
+
+comment on table public.processing_timeline is 'What a worker did for a job, step by step.';
+comment on column public.processing_timeline.step_order is 'Place within the job, from 0.';
+comment on column public.processing_timeline.success is 'Null while the step is open.';
+comment on column public.processing_timeline.cpu_usage is 'Percent of one core, averaged over the step; 200 is two busy cores.';
+comment on column public.processing_timeline.memory_usage is 'Peak, in bytes.';
+comment on column public.processing_timeline.duration_ms is 'Wall time of the step in milliseconds.';
+comment on constraint processing_timeline_order_in_range on public.processing_timeline is 'must be 0 to 9999';
+comment on constraint processing_timeline_progress_in_range on public.processing_timeline is 'must be 0 to 100';
+comment on constraint processing_timeline_cpu_in_range on public.processing_timeline is 'must be percent of one core, 0 to 1000000';
+comment on constraint processing_timeline_memory_positive on public.processing_timeline is 'must be bytes, not negative';
+comment on constraint processing_timeline_details_is_object on public.processing_timeline is 'must be a JSON object of at most 64 KiB';
+comment on constraint processing_timeline_error_details_is_object on public.processing_timeline is 'must be a JSON object of at most 64 KiB';
+comment on constraint processing_timeline_error_only_of_failure on public.processing_timeline is 'belongs to a step that failed';
+
+-- A job works on one step of a kind at a time; what starts it again takes the open one over.
+create unique index processing_timeline_one_open on public.processing_timeline (job_id, step)
+    where completed_at is null;
+
+grant select on public.processing_timeline to anon, authenticated, service_role;
+grant insert (job_id, step, step_order, details) on public.processing_timeline to authenticated, service_role;
+grant update (
+    progress_percentage, success, details, error_message, error_details,
+    cpu_usage, memory_usage, started_at, completed_at
+) on public.processing_timeline to authenticated, service_role;
+
+create policy "Who sees a job sees its timeline" on public.processing_timeline
+    for select to anon, authenticated using (
+        exists (select from public.jobs where jobs.id = processing_timeline.job_id)
+    );
+create policy "Backends start steps" on public.processing_timeline
+    for insert to authenticated with check ((select private.is_service()));
+create policy "Backends change steps" on public.processing_timeline
+    for update to authenticated using ((select private.is_service()));
+
+-- A completed step is history.
+create function private.processing_timeline_keep_completed()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    perform private.fail(
+        'step_completed',
+        format('The step %s was completed at %s.', old.step, old.completed_at),
+        jsonb_build_object('timeline_id', old.id, 'step', old.step, 'success', old.success),
+        'Start the step again to record another attempt.'
+    );
+end;
+$$;
+comment on function private.processing_timeline_keep_completed is 'Trigger: a completed step does not change.';
+
+create trigger a_keep_completed before update on public.processing_timeline
+    for each row when (old.completed_at is not null)
+    execute function private.processing_timeline_keep_completed();
+
+-- When a job ends other than well, or goes back to wait, no step of it stays open.
+create function private.jobs_close_steps()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    update public.processing_timeline set
+        success = (new.status = 'completed'),
+        completed_at = now(),
+        error_message = case when new.status <> 'completed'
+            then coalesce(new.error_message, format('The job became %s.', new.status)) end
+    where job_id = new.id and completed_at is null;
+    return null;
+end;
+$$;
+comment on function private.jobs_close_steps is 'Trigger: closes the open steps of a job that stops.';
+
+create trigger a_close_steps after update of status on public.jobs
+    for each row when (old.status is distinct from new.status and new.status <> 'processing')
+    execute function private.jobs_close_steps();
+
+-- The job of a step, locked, if the caller may see the step; else not_found.
+create function private.lock_job_of_step(timeline_id uuid)
+returns public.jobs
+language plpgsql
+set search_path = ''
+as $$
+declare
+    job_id uuid;
+begin
+    select timeline.job_id into job_id
+    from public.processing_timeline as timeline where timeline.id = lock_job_of_step.timeline_id;
+    if not found then
+        perform private.fail(
+            'not_found',
+            format('There is no step %s.', coalesce(timeline_id::text, 'without an id')),
+            jsonb_build_object('timeline_id', timeline_id),
+            'Use the id that start_processing_step returned.'
+        );
+    end if;
+    return private.lock_job(job_id);
+end;
+$$;
+comment on function private.lock_job_of_step is 'Lock the job of a step that the caller may see.';
+grant execute on function private.lock_job_of_step to anon, authenticated, service_role;
+
+-- Opens a step of a locked job: takes over the open one of the same kind, whose clock starts again, or
+-- adds one at the given or the next place. Definer: creating a video job opens its first step, and
+-- whoever creates a job need not be a backend.
+create function private.open_step(
+    job_id uuid, step public.processing_step, step_order integer, details jsonb
+)
+returns public.processing_timeline
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    opened public.processing_timeline;
+begin
+    update public.processing_timeline as timeline set
+        started_at = now(),
+        progress_percentage = 0,
+        details = timeline.details || coalesce(open_step.details, '{}')
+    where timeline.job_id = open_step.job_id and timeline.step = open_step.step and timeline.completed_at is null
+    returning * into opened;
+    if found then
+        return opened;
+    end if;
+    insert into public.processing_timeline (job_id, step, step_order, details)
+    values (
+        open_step.job_id,
+        open_step.step,
+        coalesce(open_step.step_order, (
+            select coalesce(max(timeline.step_order) + 1, 0)
+            from public.processing_timeline as timeline where timeline.job_id = open_step.job_id
+        )),
+        coalesce(open_step.details, '{}')
+    )
+    returning * into opened;
+    return opened;
+exception
+    when unique_violation then
+        perform private.fail(
+            'order_taken',
+            format('The job already has a step at place %s.', open_step.step_order),
+            jsonb_build_object(
+                'job_id', job_id, 'step_order', step_order, 'constraint', 'processing_timeline_order_unique'
+            ),
+            'Leave step_order out to add the step at the end.'
+        );
+    when check_violation or not_null_violation then
+        perform private.refuse_arguments(private.row_problems('public.processing_timeline', jsonb_build_object(
+            'step', step, 'step_order', coalesce(step_order, 0), 'details', coalesce(details, '{}')
+        )), sqlerrm);
+end;
+$$;
+comment on function private.open_step is 'Open a step, or take over the open one of its kind.';
+grant execute on function private.open_step to anon, authenticated, service_role;
+
+-- Begin a step of a job that has not ended. An open step of the same kind is taken over, so a worker
+-- that starts again after a crash goes on where it was.
+create function public.start_processing_step(
+    job_id uuid,
+    step public.processing_step,
+    step_order integer default null,
+    details jsonb default '{}'
+)
+returns public.processing_timeline
+language plpgsql
+set search_path = ''
+as $$
+declare
+    job public.jobs;
+begin
+    perform private.require_service();
+    perform private.visible_job(job_id);
+    job := private.lock_job(job_id);
+    if job.is_terminal then
+        perform private.fail(
+            'job_finished',
+            format('The job is %s; no step can start.', job.status),
+            jsonb_build_object('job_id', job.id, 'status', job.status),
+            'Retry the job by setting it to pending, where its status allows that.'
+        );
+    end if;
+    return private.open_step(job_id, step, step_order, details);
+end;
+$$;
+comment on function public.start_processing_step is 'Begin a step; returns it. Backends only.';
+grant execute on function public.start_processing_step to authenticated, service_role;
+
+-- Record how far an open step is; details are merged into those it has.
+create function public.update_step_progress(
+    timeline_id uuid,
+    progress_percentage numeric,
+    details jsonb default '{}'
+)
+returns public.processing_timeline
+language plpgsql
+set search_path = ''
+as $$
+declare
+    step public.processing_timeline;
+begin
+    perform private.require_service();
+    perform private.lock_job_of_step(timeline_id);
+    update public.processing_timeline as timeline set
+        progress_percentage = case
+            when update_step_progress.progress_percentage between 0 and 100
+                then greatest(update_step_progress.progress_percentage, timeline.progress_percentage)
+            else update_step_progress.progress_percentage
+        end,
+        details = timeline.details || coalesce(update_step_progress.details, '{}')
+    where timeline.id = update_step_progress.timeline_id
+    returning * into step;
+    return step;
+exception
+    when check_violation or not_null_violation then
+        perform private.refuse_arguments(private.row_problems('public.processing_timeline', jsonb_build_object(
+            'progress_percentage', progress_percentage, 'details', coalesce(details, '{}')
+        )), sqlerrm);
+end;
+$$;
+comment on function public.update_step_progress is 'Record an open step''s progress in percent; it never goes back.';
+grant execute on function public.update_step_progress to authenticated, service_role;
+
+-- End an open step, well or with an error; details are merged into those it has.
+create function public.complete_processing_step(
+    timeline_id uuid,
+    success boolean default true,
+    progress_percentage numeric default null,
+    details jsonb default '{}',
+    error_message text default null,
+    error_details jsonb default '{}',
+    cpu_usage numeric default null,
+    memory_usage bigint default null
+)
+returns public.processing_timeline
+language plpgsql
+set search_path = ''
+as $$
+declare
+    step public.processing_timeline;
+begin
+    perform private.require_service();
+    perform private.lock_job_of_step(timeline_id);
+    update public.processing_timeline as timeline set
+        success = complete_processing_step.success,
+        completed_at = now(),
+        progress_percentage = coalesce(
+            complete_processing_step.progress_percentage,
+            case when complete_processing_step.success then 100 else timeline.progress_percentage end
+        ),
+        details = timeline.details || coalesce(complete_processing_step.details, '{}'),
+        error_message = complete_processing_step.error_message,
+        error_details = coalesce(complete_processing_step.error_details, '{}'),
+        cpu_usage = complete_processing_step.cpu_usage,
+        memory_usage = complete_processing_step.memory_usage
+    where timeline.id = complete_processing_step.timeline_id
+    returning * into step;
+    return step;
+exception
+    when check_violation or not_null_violation then
+        perform private.refuse_arguments(private.row_problems('public.processing_timeline', jsonb_strip_nulls(jsonb_build_object(
+            'success', coalesce(success, false), 'progress_percentage', progress_percentage, 'details', details,
+            'error_message', error_message, 'error_details', error_details,
+            'cpu_usage', cpu_usage, 'memory_usage', memory_usage
+        ))), sqlerrm);
+end;
+$$;
+comment on function public.complete_processing_step is 'End an open step; returns it. Backends only.';
+grant execute on function public.complete_processing_step to authenticated, service_role;
+
+-- The steps of a job in their order.
+create function public.get_processing_timeline(job_id uuid)
+returns setof public.processing_timeline
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    perform private.visible_job(job_id);
+    return query
+        select * from public.processing_timeline as timeline
+        where timeline.job_id = get_processing_timeline.job_id
+        order by timeline.step_order;
+end;
+$$;
+comment on function public.get_processing_timeline is 'The steps of a job in order.';
+grant execute on function public.get_processing_timeline to anon, authenticated, service_role;
