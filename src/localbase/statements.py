@@ -32,9 +32,13 @@ _IGNORED = frozenset({"comment", "block", "space"})
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """The text of one statement without its semicolon, and where it begins in the script."""
+    """One statement with the comments above it, without its semicolon.
+
+    `start` is the line the text begins at, `line` the one where the comments are over.
+    """
 
     text: str
+    start: int
     line: int
 
 
@@ -73,24 +77,29 @@ class _Depth:
 
 
 def _statements(script: str) -> Iterator[Statement]:
-    begin: int | None = None
-    end = 0
+    start = 0
+    code: int | None = None
     depth = _Depth()
-    for kind, start, stop in _tokens(script):
+    for kind, begin, end in _tokens(script):
         if kind == "end" and depth.outside:
-            if begin is not None:
-                yield _statement(script, begin, end)
-            begin, depth = None, _Depth()
+            if code is not None:
+                yield _statement(script, start, code, begin)
+            start, code, depth = end, None, _Depth()
         elif kind not in _IGNORED:
-            begin = start if begin is None else begin
-            end = stop
-            depth.read(kind, script[start:stop])
-    if begin is not None:
-        yield _statement(script, begin, end)
+            code = begin if code is None else code
+            depth.read(kind, script[begin:end])
+    if code is not None:
+        yield _statement(script, start, code, len(script))
 
 
-def _statement(script: str, begin: int, end: int) -> Statement:
-    return Statement(script[begin:end], script.count("\n", 0, begin) + 1)
+def _statement(script: str, start: int, code: int, end: int) -> Statement:
+    text = script[start:end].lstrip()
+    begin = end - len(text)
+    return Statement(text.rstrip(), _line_of(script, begin), _line_of(script, code))
+
+
+def _line_of(script: str, position: int) -> int:
+    return script.count("\n", 0, position) + 1
 
 
 def _tokens(script: str) -> Iterator[tuple[str, int, int]]:
