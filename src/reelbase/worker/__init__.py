@@ -1,0 +1,1 @@
+"""The render worker: claiming jobs and making their videos."""
