@@ -1,0 +1,135 @@
+"""The clients: where services, executors and the feed are put together."""
+
+import asyncio
+import weakref
+from types import TracebackType
+from typing import Any, Self
+
+import supabase
+
+from reelbase.execution.operation import Async, Sync
+from reelbase.execution.rest import AsyncRestExecutor, RestExecutor
+from reelbase.realtime.background import BackgroundLoop
+from reelbase.realtime.channel import RealtimeEndpoint
+from reelbase.realtime.feed import Carry, follow
+from reelbase.realtime.live import LiveRows
+from reelbase.realtime.stream import AsyncEventStream, EventStream
+from reelbase.realtime.watch import Watch
+from reelbase.services.elements import Elements
+from reelbase.services.events import Events
+from reelbase.services.jobs import Jobs
+from reelbase.services.timeline import Timeline
+from reelbase.settings import KeyName, Settings
+
+DEFAULT_TIMEOUT = 10.0
+LIVE_BEAT = 10.0
+POLLING_BEAT = 1.0
+
+
+class AsyncReelbase:
+    """reelbase for asyncio; of one event loop. Use it as `async with`, or call `aclose`.
+
+    `key` is an API key of either kind. `access_token` is the JWT of whoever the client speaks for;
+    without one it speaks for the key. `timeout` is seconds a single request may take.
+    """
+
+    def __init__(
+        self, url: str, key: str, *, access_token: str | None = None, timeout: float = DEFAULT_TIMEOUT
+    ) -> None:
+        self._executor = AsyncRestExecutor(url, key, access_token=access_token, timeout=timeout)
+        self._feeds = _Feeds(url, key, access_token, self._executor.run)
+        self.jobs: Jobs[Async] = Jobs(self._executor.run, self._feeds.open)
+        self.elements: Elements[Async] = Elements(self._executor.run, self._feeds.open)
+        self.timeline: Timeline[Async] = Timeline(self._executor.run, self._feeds.open)
+        self.events: Events[Async] = Events(self._executor.run, self._feeds.open)
+
+    @classmethod
+    def from_env(cls, key: KeyName = "service_role") -> Self:
+        """A client from the environment and `.env`. Raises ConfigurationError."""
+        settings = Settings.load()
+        return cls(settings.supabase_url, settings.key(key), timeout=settings.reelbase_timeout)
+
+    @property
+    def supabase(self) -> supabase.AsyncClient:
+        """The plain supabase-py client, for what reelbase does not do."""
+        return self._executor.supabase
+
+    async def aclose(self) -> None:
+        """Close all connections and streams. Harmless when done twice."""
+        await self._feeds.close()
+        await self._executor.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class Reelbase:
+    """reelbase for synchronous code. Use it as `with`, or call `close`. Arguments as of AsyncReelbase."""
+
+    def __init__(
+        self, url: str, key: str, *, access_token: str | None = None, timeout: float = DEFAULT_TIMEOUT
+    ) -> None:
+        self._executor = RestExecutor(url, key, access_token=access_token, timeout=timeout)
+        self._loop = BackgroundLoop()
+        self._feeds = _Feeds(url, key, access_token, self._carry_in_thread)
+        self.jobs: Jobs[Sync] = Jobs(self._executor.run, self._open)
+        self.elements: Elements[Sync] = Elements(self._executor.run, self._open)
+        self.timeline: Timeline[Sync] = Timeline(self._executor.run, self._open)
+        self.events: Events[Sync] = Events(self._executor.run, self._open)
+
+    @classmethod
+    def from_env(cls, key: KeyName = "service_role") -> Self:
+        """A client from the environment and `.env`. Raises ConfigurationError."""
+        settings = Settings.load()
+        return cls(settings.supabase_url, settings.key(key), timeout=settings.reelbase_timeout)
+
+    @property
+    def supabase(self) -> supabase.Client:
+        """The plain supabase-py client, for what reelbase does not do."""
+        return self._executor.supabase
+
+    def close(self) -> None:
+        """Close all connections, streams and the background thread. Harmless when done twice."""
+        self._loop.close()
+        self._executor.close()
+
+    def _open(self, watch: Watch) -> EventStream:
+        return EventStream(self._feeds.open(watch), self._loop)
+
+    async def _carry_in_thread(self, call: Any) -> Any:
+        # A worker thread, so that one slow read of the log does not hold up other streams.
+        return await asyncio.to_thread(self._executor.run, call)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Feeds:
+    """Opens event streams and remembers them, so that they end with their client."""
+
+    def __init__(self, url: str, key: str, access_token: str | None, carry: Carry) -> None:
+        self._endpoint = RealtimeEndpoint(f"{url.rstrip('/')}/realtime/v1", key, access_token)
+        self._carry = carry
+        self._streams: weakref.WeakSet[AsyncEventStream] = weakref.WeakSet()
+
+    def open(self, watch: Watch) -> AsyncEventStream:
+        live = LiveRows(
+            self._endpoint, f"job_id=eq.{watch.job_id}", live_beat=LIVE_BEAT, polling_beat=POLLING_BEAT
+        )
+        events = AsyncEventStream(follow(watch, self._carry, live))
+        self._streams.add(events)
+        return events
+
+    async def close(self) -> None:
+        for events in list(self._streams):
+            await events.aclose()

@@ -1,0 +1,220 @@
+"""Everything reelbase raises.
+
+    ReelbaseError
+    ├── ConfigurationError        a setting is missing or wrong
+    ├── ConnectionFailed          no answer: refused, reset, unreachable
+    ├── CallTimeout               no answer in time, here or in the database
+    ├── UnexpectedAnswer          an answer that does not fit the operation
+    └── CallRefused               the server said no; `error` tells programs why
+        ├── AuthenticationError   the key or token is not accepted
+        ├── PermissionDenied      the caller may not do this
+        ├── NotFound              no such row, or none the caller may see
+        ├── InvalidArgument       `problems` lists every offending argument
+        ├── Conflict              the present state does not allow it; `constraint` when one is meant
+        │   └── InvalidTransition `from_status`, `to_status`, `allowed`
+        ├── RateLimited           too many calls
+        ├── TransactionConflict   two transactions got in each other's way
+        └── ServerFault           the server failed; `transient` if a repeat may help
+
+Which class an answer becomes is decided by its `error` (docs/errors.md), else its SQLSTATE, else its
+SQLSTATE's class, else the HTTP status: `CallRefused.best_class`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+__all__ = [
+    "AuthenticationError",
+    "CallRefused",
+    "CallTimeout",
+    "ConfigurationError",
+    "Conflict",
+    "ConnectionFailed",
+    "InvalidArgument",
+    "InvalidTransition",
+    "NotFound",
+    "PermissionDenied",
+    "Problem",
+    "RateLimited",
+    "ReelbaseError",
+    "ServerFault",
+    "TransactionConflict",
+    "UnexpectedAnswer",
+]
+
+
+class ReelbaseError(Exception):
+    """Something went wrong; `str()` is a sentence for people, with the remedy where one is known."""
+
+    transient: bool = False
+    """Whether the same call may succeed later."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.function: str | None = None
+        """The SQL function that was called."""
+        self.arguments: Mapping[str, Any] = {}
+        """Its arguments; long texts and objects are abbreviated, they may hold what no log should."""
+        self.duration: float | None = None
+        """Seconds from the first attempt to the error."""
+        self.retries: int = 0
+        """Attempts after the first."""
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}" if self.hint else self.message
+
+
+class ConfigurationError(ReelbaseError):
+    """A setting is missing or wrong; the message names it."""
+
+
+class ConnectionFailed(ReelbaseError):
+    """The server could not be reached, or the connection broke before it answered."""
+
+    transient = True
+
+
+class CallTimeout(ReelbaseError):
+    """No answer in time. Whether a write took effect is not known."""
+
+    transient = True
+
+
+class UnexpectedAnswer(ReelbaseError):
+    """The server's answer does not fit: most often the migrations and the client differ in version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one argument; `argument` may be a path such as `elements[2].width`."""
+
+    argument: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A refusal as the server sent it."""
+
+    message: str
+    error: str | None = None
+    sqlstate: str | None = None
+    status: int | None = None
+    hint: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+class CallRefused(ReelbaseError):
+    """The server answered, and said no."""
+
+    _by_key: ClassVar[dict[str, type["CallRefused"]]] = {}
+
+    def __init_subclass__(cls, *, answers: tuple[str, ...] = ()) -> None:
+        """Register which answers the class stands for: errors, SQLSTATEs, their classes, HTTP statuses."""
+        super().__init_subclass__()
+        CallRefused._by_key.update(dict.fromkeys(answers, cls))
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.message, hint=answer.hint)
+        self.error = answer.error
+        self.sqlstate = answer.sqlstate
+        self.status = answer.status
+        self.details = answer.details
+
+    @classmethod
+    def best_class(cls, answer: Answer) -> type["CallRefused"]:
+        """The class for an answer, by the most specific thing that it says."""
+        sqlstate = answer.sqlstate or ""
+        keys = (answer.error, sqlstate, sqlstate[:2], _status(answer), f"{_status(answer)[:1]}xx")
+        return next((cls._by_key[key] for key in keys if key in cls._by_key), CallRefused)
+
+    @property
+    def constraint(self) -> str | None:
+        """The name of the constraint that was in the way, when one was."""
+        return self.details.get("constraint")
+
+
+def _status(answer: Answer) -> str:
+    if answer.status is not None:
+        return str(answer.status)
+    # PostgREST's own SQLSTATEs carry the status: PT404.
+    return answer.sqlstate[2:] if (answer.sqlstate or "").startswith("PT") and answer.sqlstate else ""
+
+
+class AuthenticationError(CallRefused, answers=("PGRST301", "PGRST302", "PGRST303", "28", "401")):
+    """The API key or access token is missing, wrong or expired."""
+
+
+class PermissionDenied(CallRefused, answers=("permission_denied", "client_unknown", "42501", "403")):
+    """The caller may not do this."""
+
+
+class NotFound(CallRefused, answers=("not_found",)):
+    """There is no such row, or none that the caller may see."""
+
+
+class InvalidArgument(
+    CallRefused, answers=("invalid_argument", "invalid_cursor", "22", "23502", "23514", "422")
+):
+    """One or more arguments are not valid."""
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Every offending argument with what is wrong with it; empty when the server names none."""
+        return tuple(Problem(p["argument"], p["problem"]) for p in self.details.get("problems", ()))
+
+
+class Conflict(
+    CallRefused,
+    answers=(
+        "job_not_pending",
+        "job_not_processing",
+        "job_finished",
+        "order_taken",
+        "step_completed",
+        "23",
+        "409",
+    ),
+):
+    """The present state does not allow it: another caller was first, or the order is wrong."""
+
+
+class InvalidTransition(Conflict, answers=("invalid_transition",)):
+    """The status cannot change like that."""
+
+    @property
+    def from_status(self) -> str | None:
+        return self.details.get("from")
+
+    @property
+    def to_status(self) -> str | None:
+        return self.details.get("to")
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """What the job can become from where it is."""
+        return tuple(self.details.get("allowed", ()))
+
+
+class RateLimited(CallRefused, answers=("429",)):
+    """Too many calls."""
+
+    transient = True
+
+
+class ServerFault(CallRefused, answers=("53", "57", "58", "XX", "5xx")):
+    """The server failed at answering."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer)
+        # Faults that pass: overload, restart, a gateway without its server.
+        self.transient = self.status in {502, 503, 504} or (self.sqlstate or "")[:2] in {"53", "57"}
+
+
+class TransactionConflict(CallRefused, answers=("40001", "40P01")):
+    """Two transactions got in each other's way; nothing was changed."""
+
+    transient = True

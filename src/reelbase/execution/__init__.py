@@ -1,0 +1,1 @@
+"""How a Call is carried to the database, and what surrounds it."""

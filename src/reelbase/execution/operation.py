@@ -1,0 +1,84 @@
+"""From one definition of an operation to its synchronous and asynchronous method.
+
+A service's method builds a Call; `@operation` makes it a method that carries the call, in the way of the
+client that the service belongs to. The mode is a type parameter of the service, so type checkers see
+`client.jobs.get(id)` as `Job` on `Reelbase` and as an awaitable of `Job` on `AsyncReelbase`.
+`@stream` does the same for methods that follow events.
+"""
+
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+
+from reelbase.execution.call import Call
+from reelbase.realtime.stream import AsyncEventStream, EventStream
+from reelbase.realtime.watch import Watch
+
+
+class Sync:
+    """Mode of `Reelbase`: methods return results."""
+
+
+class Async:
+    """Mode of `AsyncReelbase`: methods return awaitables."""
+
+
+M = TypeVar("M", Sync, Async)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Service(Generic[M]):
+    """A group of operations. `carry` takes a Call to the database, `follow` opens a Watch."""
+
+    def __init__(self, carry: Callable[[Call[Any]], Any], follow: Callable[[Watch], Any]) -> None:
+        self._carry = carry
+        self._follow = follow
+
+
+class operation(Generic[P, T]):  # noqa: N801  # used as a decorator, named like one
+    """A method that builds a Call, to be carried."""
+
+    def __init__(self, build: Callable[Concatenate[Any, P], Call[T]]) -> None:
+        self.build = build
+        self.__doc__ = build.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: Service[Sync], owner: type) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, instance: Service[Async], owner: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    def __get__(self, instance: Service[Any] | None, owner: type) -> Any:
+        if instance is None:
+            return self
+
+        @wraps(self.build)
+        def method(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return instance._carry(self.build(instance, *args, **kwargs))  # noqa: SLF001  # friends
+
+        return method
+
+
+class stream(Generic[P]):  # noqa: N801  # used as a decorator, named like one
+    """A method that builds a Watch, to be followed."""
+
+    def __init__(self, build: Callable[Concatenate[Any, P], Watch]) -> None:
+        self.build = build
+        self.__doc__ = build.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: Service[Sync], owner: type) -> Callable[P, EventStream]: ...
+    @overload
+    def __get__(self, instance: Service[Async], owner: type) -> Callable[P, AsyncEventStream]: ...
+    def __get__(self, instance: Service[Any] | None, owner: type) -> Any:
+        if instance is None:
+            return self
+
+        @wraps(self.build)
+        def method(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return instance._follow(self.build(instance, *args, **kwargs))  # noqa: SLF001  # friends
+
+        return method

@@ -1,0 +1,1 @@
+"""The event feed: every event of a job once, in order, live while Realtime lives."""

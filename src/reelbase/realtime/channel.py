@@ -1,0 +1,109 @@
+"""The adapter to the `realtime` package: one socket with one channel, for as long as it lives.
+
+The package reconnects five times and then falls silent, ignores heartbeat replies and closes channels
+without a word on the socket. So nothing of its recovery is used: any trouble ends a session, and whoever
+runs sessions begins a new one (`realtime/live.py`).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+from realtime import AsyncRealtimeClient, RealtimePostgresChangesListenEvent, RealtimeSubscribeStates
+
+from reelbase.errors import ConnectionFailed
+from reelbase.models import JobEvent
+
+
+@dataclass(frozen=True, slots=True)
+class RealtimeEndpoint:
+    """Where Realtime is and who asks. Keys do not show in the repr."""
+
+    url: str
+    key: str = field(repr=False)
+    access_token: str | None = field(default=None, repr=False)
+    join_timeout: float = 10.0
+
+
+class ChannelEnded(ConnectionFailed):
+    """The channel or its socket is gone."""
+
+
+class Channel:
+    """A joined channel. `ended` is done when it is gone, with the reason as its exception."""
+
+    def __init__(self, deliver: Callable[[JobEvent], None]) -> None:
+        self._deliver = deliver
+        self.confirmed = asyncio.Event()
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def on_state(self, state: RealtimeSubscribeStates, error: Exception | None) -> None:
+        if state is not RealtimeSubscribeStates.SUBSCRIBED:
+            self.end(f"{state.value.lower().replace('_', ' ')}{f': {error}' if error else ''}")
+
+    def on_system(self, payload: Any) -> None:
+        if payload.extension == "postgres_changes":
+            self.confirmed.set()
+
+    def on_change(self, payload: Any) -> None:
+        try:
+            self._deliver(JobEvent.model_validate(payload["data"]["record"]))
+        except (ValidationError, KeyError, TypeError):
+            # A row that is cut short or not ours: what it tells stands in the log.
+            self.end("a row that cannot be read")
+
+    def end(self, reason: str) -> None:
+        if not self.ended.done():
+            self.ended.set_exception(ChannelEnded(f"The live connection ended ({reason})."))
+            self.ended.exception()  # looked at, so that an end nobody waits for is no warning
+
+
+@asynccontextmanager
+async def joined(
+    endpoint: RealtimeEndpoint, filter_: str, deliver: Callable[[JobEvent], None]
+) -> AsyncIterator[Channel]:
+    """Join the inserts into job_events that match the filter. Raises ConnectionFailed when that fails.
+
+    Yields once the server has confirmed the subscription.
+    """
+    client = AsyncRealtimeClient(endpoint.url, endpoint.key, auto_reconnect=False, max_retries=1)
+    client.access_token = endpoint.access_token or endpoint.key
+    channel = Channel(deliver)
+    topic = client.channel(f"job_events:{filter_}")
+    topic.on_postgres_changes(
+        RealtimePostgresChangesListenEvent.Insert,
+        channel.on_change,
+        table="job_events",
+        schema="public",
+        filter=filter_,
+    )
+    topic.on_system(channel.on_system)
+    try:
+        await _join(client, topic, channel, endpoint.join_timeout)
+        yield channel
+    finally:
+        await client.close()
+
+
+async def _join(client: AsyncRealtimeClient, topic: Any, channel: Channel, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await client.connect()
+            await topic.subscribe(channel.on_state)
+            await _first(channel.confirmed.wait(), channel.ended)
+    except (OSError, TimeoutError) as error:
+        raise ConnectionFailed(f"Realtime cannot be reached ({error or 'no answer in time'}).") from error
+
+
+async def _first(wanted: Any, ended: asyncio.Future[None]) -> None:
+    """Wait for what is wanted, unless the end comes first; then raise its reason."""
+    task = asyncio.ensure_future(wanted)
+    try:
+        await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            ended.result()
+    finally:
+        task.cancel()

@@ -1,0 +1,1 @@
+"""The operations, by what they are about. A method builds a Call and does no I/O."""

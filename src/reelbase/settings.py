@@ -1,0 +1,66 @@
+"""Settings, from the environment and a `.env` file in the working directory; see `.env.example`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from reelbase.errors import ConfigurationError
+
+KeyName = Literal["service_role", "anon"]
+
+
+class Settings(BaseSettings):
+    """What a client needs to know. Environment variables win over `.env`."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True
+    )
+
+    supabase_url: str
+    supabase_anon_key: SecretStr | None = None
+    supabase_service_role_key: SecretStr | None = None
+    reelbase_timeout: Annotated[float, Field(gt=0, le=300)] = 10.0
+
+    @field_validator("supabase_url")
+    @classmethod
+    def _is_web_address(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")) or len(value.split("://", 1)[1]) == 0:
+            raise ValueError("must be a web address such as http://127.0.0.1:54321")
+        return value.rstrip("/")
+
+    @classmethod
+    def load(cls) -> "Settings":
+        """Read and check all settings. Raises ConfigurationError, naming every setting that is wrong."""
+        try:
+            return cls.model_validate({})
+        except ValidationError as error:
+            raise ConfigurationError(_explain(error)) from None
+
+    def key(self, name: KeyName) -> str:
+        """The API key of that role. Raises ConfigurationError when it is not set."""
+        secret = self.supabase_service_role_key if name == "service_role" else self.supabase_anon_key
+        if secret is None:
+            raise ConfigurationError(_missing(f"SUPABASE_{name.upper()}_KEY"))
+        return secret.get_secret_value()
+
+
+def _missing(variable: str) -> str:
+    return (
+        f"{variable} is not set. Set it in the environment or in .env "
+        "(`supabase status -o env` and `localbase status -o env` print it; .env.example lists all)."
+    )
+
+
+def _explain(error: ValidationError) -> str:
+    return " ".join(
+        _missing(_variable(problem["loc"]))
+        if problem["type"] == "missing"
+        # The value itself is not shown: it may be a secret.
+        else f"{_variable(problem['loc'])} is wrong: {problem['msg'].removeprefix('Value error, ')}."
+        for problem in error.errors(include_input=False, include_url=False)
+    )
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    return str(location[0]).upper()
