@@ -39,7 +39,7 @@ class Meter:
         self._finished.set()
         self._sampler.join()
         wall = time.monotonic() - self._began
-        self.cpu_usage = max(0.0, 100 * (self._cpu_seconds() - self._spent) / wall) if wall else 0.0
+        self.cpu_usage = _percent(self._cpu_seconds() - self._spent, wall)
         self._sample()
 
     def _watch(self) -> None:
@@ -51,7 +51,7 @@ class Meter:
 
     def _cpu_seconds(self) -> float:
         """Children that have ended are in their parent's own account, so no time is lost with them."""
-        return sum(map(_cpu_seconds, self._family()))
+        return time.process_time() + sum(_cpu_seconds(process, self._process) for process in self._family())
 
     def _family(self) -> list[psutil.Process]:
         return [self._process, *self._process.children(recursive=True)]
@@ -64,9 +64,18 @@ def _memory(process: psutil.Process) -> int:
         return 0  # it ended between being listed and being asked
 
 
-def _cpu_seconds(process: psutil.Process) -> float:
+def _cpu_seconds(process: psutil.Process, own: psutil.Process) -> float:
     try:
         times = process.cpu_times()
     except psutil.NoSuchProcess:
         return 0.0  # it ended between being listed and being asked
-    return float(times.user + times.system + times.children_user + times.children_system)
+    ended = float(times.children_user + times.children_system)
+    # Of itself a process knows to the nanosecond what the system tells in hundredths of a second.
+    return ended if process is own else ended + float(times.user + times.system)
+
+
+def _percent(cpu_seconds: float, wall_seconds: float) -> float:
+    """Of children only hundredths of a second are known, which a very short step would multiply."""
+    if wall_seconds <= 0:
+        return 0.0
+    return min(max(0.0, 100 * cpu_seconds / wall_seconds), 100.0 * (psutil.cpu_count() or 1))
