@@ -1,0 +1,137 @@
+"""The service: sockets on one side, one database on the other."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+from psycopg import AsyncConnection, Error
+
+from localbase.keys import Keys
+from localbase.realtime.authorization import permissions
+from localbase.realtime.bindings import BindingError
+from localbase.realtime.channel import Channel, Permissions
+from localbase.realtime.delivery import deliver
+from localbase.realtime.filters import FilterError
+from localbase.realtime.identity import TokenError, identify
+from localbase.realtime.outbox import Encoder
+from localbase.realtime.pool import Pool
+from localbase.realtime.protocol import Version
+from localbase.realtime.replication import Replication
+from localbase.realtime.rooms import Rooms
+from localbase.realtime.session import Session
+from localbase.realtime.socket import Socket
+from localbase.realtime.subscriptions import Subscription, Subscriptions, check
+
+_LOG = logging.getLogger(__name__)
+
+
+class RealtimeServer:
+    """Realtime for the database that the (superuser) DSN names."""
+
+    def __init__(self, dsn: str, keys: Keys) -> None:
+        self._keys = keys
+        self._pool = Pool(dsn)
+        self._replication = Replication(dsn)
+        self._subscriptions = Subscriptions()
+        self._rooms = Rooms()
+        self._encoder = Encoder()
+        self._sockets: set[Socket] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._subscribing: dict[Channel, asyncio.Task[None]] = {}
+
+    async def start(self) -> None:
+        await self._pool.open()
+        self._spawn(self._replication.run(), "realtime-replication")
+        self._spawn(self._deliver(), "realtime-delivery")
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(socket.shut() for socket in list(self._sockets)))
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._pool.close()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """GET /realtime/v1/websocket"""
+        apikey = request.query.get("apikey") or request.headers.get("x-api-key")
+        version = request.query.get("vsn", Version.V1)
+        if apikey is None:
+            return _unauthorized("API key is missing")
+        try:
+            identify(self._keys, apikey, time.time())
+        except TokenError as error:
+            return _unauthorized(error.reason)
+        if version not in list(Version):
+            return web.Response(status=403)
+        return await self._serve(request, Version(version), apikey)
+
+    async def authorize(self, channel: Channel) -> Permissions:
+        return await self._pool.run(partial(permissions, topic=channel.name, identity=channel.identity))
+
+    def subscribe(self, session: Session, channel: Channel) -> None:
+        self._stop_subscribing(channel)
+        task = self._spawn(self._subscribe(session, channel), f"realtime-subscribe-{channel.name}")
+        self._subscribing[channel] = task
+
+    def unsubscribe(self, channel: Channel) -> None:
+        self._stop_subscribing(channel)
+        self._subscriptions.remove(channel)
+
+    async def _serve(self, request: web.Request, version: Version, apikey: str) -> web.StreamResponse:
+        session = partial(Session, version, self._keys, apikey, self._rooms)
+        socket = Socket(request, version, self._encoder, self, session)
+        self._sockets.add(socket)
+        try:
+            await socket.run()
+        finally:
+            self._sockets.discard(socket)
+        return socket.response
+
+    async def _subscribe(self, session: Session, channel: Channel) -> None:
+        identity = channel.identity
+
+        async def work(connection: AsyncConnection) -> list[Subscription]:
+            return await check(connection, channel, identity)
+
+        await self._replication.streaming()  # else changes after the answer could be missed
+        try:
+            subscriptions = await self._pool.run(work)
+        except (BindingError, FilterError) as error:
+            self._subscriptions.remove(channel)
+            session.subscribed(channel, str(error))
+        else:
+            self._subscriptions.put(channel, subscriptions)
+            session.subscribed(channel)
+
+    def _stop_subscribing(self, channel: Channel) -> None:
+        if task := self._subscribing.pop(channel, None):
+            task.cancel()
+
+    async def _deliver(self) -> None:
+        while True:
+            changes = await self._replication.take()
+            try:
+                await self._pool.run(partial(deliver, subscriptions=self._subscriptions, changes=changes))
+            except Error:
+                # What the database cannot decide is not sent; whatever comes next may well be decidable.
+                _LOG.exception("%d changes were not delivered", len(changes))
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            _LOG.critical("%s failed", task.get_name(), exc_info=error)
+
+
+def _unauthorized(reason: str) -> web.Response:
+    return web.json_response({"error": reason}, status=401)
