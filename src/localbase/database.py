@@ -1,4 +1,4 @@
-"""Databases on a server: what a new project's database contains, how it is made and taken away."""
+"""Databases on the server at a port: what a new one contains, how it is made and taken away."""
 
 import time
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from localbase.errors import LocalbaseError
-from localbase.postgres import DATABASE, SUPERUSER, PostgresServer
+from localbase.postgres import DATABASE, SUPERUSER, DatabaseAddress
 
 OWNER = "postgres"
 
@@ -25,9 +25,9 @@ _ROLES = (
 )
 
 
-def bootstrap(server: PostgresServer) -> bool:
+def bootstrap(port: int) -> bool:
     """Make a new cluster a Supabase project, all or nothing. False when it is one already."""
-    with _connection(server, DATABASE) as connection:
+    with _connection(port, DATABASE) as connection:
         if connection.execute("select 1 from pg_catalog.pg_roles where rolname = 'anon'").fetchone():
             return False
         with connection.transaction():
@@ -36,28 +36,28 @@ def bootstrap(server: PostgresServer) -> bool:
         return True
 
 
-def recreate(server: PostgresServer) -> None:
+def recreate(port: int) -> None:
     """Bring the project's database back to the state after `bootstrap`, also while clients are connected."""
-    drop(server, DATABASE)
-    with _connection(server, _MAINTENANCE) as connection:
+    drop(port, DATABASE)
+    with _connection(port, _MAINTENANCE) as connection:
         _drop_foreign_roles(connection)
         connection.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
-    with _connection(server, DATABASE) as connection, connection.transaction():
+    with _connection(port, DATABASE) as connection, connection.transaction():
         _fill(connection, DATABASE)
 
 
-def clone(server: PostgresServer, name: str, template: str) -> None:
+def clone(port: int, name: str, template: str) -> None:
     """A new database with everything that `template` has. Nobody may be connected to the template."""
     statement = sql.SQL("create database {} template {} owner {}")
-    with _connection(server, _MAINTENANCE) as connection:
+    with _connection(port, _MAINTENANCE) as connection:
         connection.execute(statement.format(*map(sql.Identifier, (name, template, OWNER))))
 
 
-def drop(server: PostgresServer, name: str) -> None:
+def drop(port: int, name: str) -> None:
     """Drop a database whoever uses it. Replication connections hold it a moment longer than others."""
     statement = sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
     deadline = time.monotonic() + _DROP_TIMEOUT_S
-    with _connection(server, _MAINTENANCE) as connection:
+    with _connection(port, _MAINTENANCE) as connection:
         while True:
             connection.execute(
                 "select pg_catalog.pg_terminate_backend(active_pid) from pg_catalog.pg_replication_slots"
@@ -97,8 +97,8 @@ def _script(name: str) -> bytes:
 
 
 @contextmanager
-def _connection(server: PostgresServer, database: str) -> Iterator[psycopg.Connection]:
-    connection = psycopg.connect(server.dsn(SUPERUSER, database), autocommit=True)
+def _connection(port: int, database: str) -> Iterator[psycopg.Connection]:
+    connection = psycopg.connect(DatabaseAddress(port, database).dsn(), autocommit=True)
     try:
         yield connection
     finally:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -48,6 +49,17 @@ _SETTINGS = {
 _EPHEMERAL_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
+@dataclass(frozen=True, slots=True)
+class DatabaseAddress:
+    """A database on a running local server."""
+
+    port: int
+    name: str = DATABASE
+
+    def dsn(self, user: str = SUPERUSER) -> str:
+        return f"postgresql://{user}:{PASSWORD}@{HOST}:{self.port}/{self.name}"
+
+
 class PostgresServer:
     """One server on one data directory. `start` and `stop` block for a fraction of a second each."""
 
@@ -67,8 +79,8 @@ class PostgresServer:
         """The guardian's process id while the server runs."""
         return self._process.pid if self._process else None
 
-    def dsn(self, user: str = SUPERUSER, database: str = DATABASE) -> str:
-        return f"postgresql://{user}:{PASSWORD}@{HOST}:{self._port}/{database}"
+    def database(self, name: str = DATABASE) -> DatabaseAddress:
+        return DatabaseAddress(self._port, name)
 
     def start(self) -> bool:
         """Start the server and wait until it answers. True when the cluster was made just now."""
@@ -155,7 +167,7 @@ class PostgresServer:
 
     def _answers(self) -> bool:
         with suppress(psycopg.OperationalError):
-            psycopg.connect(self.dsn(database="template1"), connect_timeout=5).close()
+            psycopg.connect(self.database("template1").dsn(), connect_timeout=5).close()
             return True
         return False
 

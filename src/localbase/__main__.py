@@ -1,0 +1,5 @@
+"""`python -m localbase`."""
+
+from localbase.cli import main
+
+main()

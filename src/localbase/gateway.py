@@ -1,0 +1,168 @@
+"""The one address of a stack: checks API keys and hands requests to the services behind it."""
+
+import logging
+import time
+import uuid
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from localbase.keys import Keys
+from localbase.ports import HOST, port_error
+from localbase.postgres import DatabaseAddress
+from localbase.project import ApiConfig
+from localbase.realtime import RealtimeServer
+from localbase.rest import RestRequest, RestServer
+from localbase.tokens import InvalidTokenError
+
+_REST = "/rest/v1"
+_REALTIME = "/realtime/v1/websocket"
+_MAX_BODY = 10 * 1024 * 1024
+_SHUTDOWN_S = 2.0
+_OPAQUE = "Bearer sb_"
+_LOG = logging.getLogger(__name__)
+
+
+class Gateway:
+    """Serves one database. Several of them may run in one event loop."""
+
+    def __init__(
+        self,
+        database: DatabaseAddress,
+        keys: Keys,
+        *,
+        api: ApiConfig | None = None,
+        host: str = HOST,
+        port: int = 0,
+    ) -> None:
+        self._keys = keys
+        self._host = host
+        self._port = port
+        self._rest = RestServer(database, keys.jwt_secret, api or ApiConfig())
+        self._realtime = RealtimeServer(database.dsn(), keys)
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{self._host}:{self.port}"
+
+    @property
+    def port(self) -> int:
+        """The port it listens on, once started."""
+        return self._port
+
+    async def start(self) -> None:
+        """Returns when requests are answered. Raises LocalbaseError when the port is taken."""
+        await self._rest.start()
+        await self._realtime.start()
+        await self._listen()
+
+    async def stop(self) -> None:
+        """Finish what is being answered, then stop."""
+        await self._realtime.stop()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        await self._rest.stop()
+
+    async def _listen(self) -> None:
+        application = web.Application(client_max_size=_MAX_BODY)
+        application.router.add_route("*", "/{path:.*}", self._logged)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except OSError as error:
+            await self.stop()
+            raise port_error(self._port, error) from error
+        self._port = self._runner.addresses[0][1]
+
+    async def _logged(self, request: web.Request) -> web.StreamResponse:
+        begin, request_id = time.perf_counter(), uuid.uuid4().hex[:12]
+        response = await self._answered(request)
+        if not response.prepared:
+            response.headers["Access-Control-Allow-Origin"] = "*"
+            response.headers["X-Request-Id"] = request_id
+        # Neither query nor headers: they may hold keys and personal data.
+        _LOG.info(
+            "%s %s %d %.1f ms %s",
+            request.method,
+            request.path,
+            response.status,
+            (time.perf_counter() - begin) * 1000,
+            request_id,
+        )
+        return response
+
+    async def _answered(self, request: web.Request) -> web.StreamResponse:
+        try:
+            return await self._route(request)
+        except web.HTTPRequestEntityTooLarge:
+            return web.json_response({"message": "Request size limit exceeded"}, status=413)
+        except Exception:  # noqa: BLE001  logged, and answered
+            # The last resort: a client gets an answer and the log says why.
+            _LOG.exception("%s %s failed", request.method, request.path)
+            return web.json_response({"message": "An unexpected error occurred"}, status=500)
+
+    async def _route(self, request: web.Request) -> web.StreamResponse:
+        if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+            return _preflight(request)
+        if request.path == "/health":
+            return web.json_response({"status": "ok"})
+        if request.path == _REALTIME:
+            return await self._realtime.handle(request)
+        if request.path.startswith(f"{_REST}/"):
+            return await self._to_rest(request)
+        return web.json_response({"message": "no Route matched with those values"}, status=404)
+
+    async def _to_rest(self, request: web.Request) -> web.StreamResponse:
+        apikey = request.headers.get("apikey") or request.query.get("apikey")
+        if not apikey:
+            return _refused(
+                "No API key found in request", "No `apikey` request header or url param was found."
+            )
+        if not self._is_known(apikey):
+            return _refused("Invalid API key", "Double check your Supabase `anon` or `service_role` API key.")
+        return await self._rest.handle(
+            RestRequest(
+                method=request.method,
+                path=request.path.removeprefix(_REST),
+                query=request.rel_url.raw_query_string,
+                headers=self._forwarded_headers(request, apikey),
+                cookies=request.cookies,
+                body=await request.read(),
+            )
+        )
+
+    def _is_known(self, apikey: str) -> bool:
+        try:
+            self._keys.claims(apikey)
+        except InvalidTokenError:
+            return False
+        return True
+
+    def _forwarded_headers(self, request: web.Request, apikey: str) -> CIMultiDict[str]:
+        headers = CIMultiDict(request.headers)
+        sent = headers.get("Authorization", "")
+        if not sent or (sent.startswith(_OPAQUE) and sent == f"Bearer {apikey}"):
+            headers["Authorization"] = f"Bearer {self._keys.as_token(apikey)}"
+        # What the client wrote stays; what this server knows for sure comes last.
+        hops = [*headers.popall("X-Forwarded-For", ()), request.remote or "unknown"]
+        headers["X-Forwarded-For"] = ", ".join(hops)
+        return headers
+
+
+def _refused(message: str, hint: str) -> web.Response:
+    return web.json_response({"message": message, "hint": hint}, status=401)
+
+
+def _preflight(request: web.Request) -> web.Response:
+    wanted = request.headers.get("Access-Control-Request-Headers", "*")
+    return web.Response(
+        status=200,
+        headers={
+            "Access-Control-Allow-Methods": "GET, POST, PATCH, PUT, DELETE, OPTIONS, HEAD",
+            "Access-Control-Allow-Headers": wanted,
+            "Access-Control-Max-Age": "3600",
+        },
+    )
