@@ -63,7 +63,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Composition:
-    """One video as ffmpeg is to make it. `duration` is seconds."""
+    """One video as ffmpeg is to make it. `size` is the finished video's, `duration` its seconds."""
 
     inputs: tuple[Input, ...]
     graph: tuple[Chain, ...]
@@ -131,7 +131,7 @@ def compose(job: Job, layers: Sequence[Layer]) -> Composition:
     return Composition(
         inputs=inputs,
         graph=(*_picture_chains(pictures, canvas, clock, chosen), *_sound_chains(sounds, clock)),
-        size=canvas,
+        size=chosen.size(canvas),
         duration=float(clock.seconds(clock.total)),
         has_audio=bool(sounds),
         format=chosen,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from reelbase.worker.errors import RenderError
 from reelbase.worker.filters import Chain, filter_
+from reelbase.worker.geometry import Size
 
 # The index in front, so that a browser plays the file before it has all of it.
 _INDEX_FIRST = ("-movflags", "+faststart")
@@ -44,16 +45,24 @@ def _palettes(canvas: str, video: str) -> tuple[Chain, ...]:
 
 @dataclass(frozen=True, slots=True)
 class OutputFormat:
-    """`finish` leads from the canvas's label to the video's; without `sound` the format has none."""
+    """`finish` leads from the canvas's label to the video's; without `sound` the format has none.
+
+    A side of the video is a multiple of `grain` pixels.
+    """
 
     muxer: str
     picture: tuple[str, ...]
     sound: tuple[str, ...] = ()
     finish: Callable[[str, str], tuple[Chain, ...]] = _blocks
+    grain: int = 2
 
     @property
     def silent(self) -> bool:
         return not self.sound
+
+    def size(self, canvas: Size) -> Size:
+        """The video's size: the canvas's, with an odd side made even where it must be."""
+        return Size(_up(canvas.width, self.grain), _up(canvas.height, self.grain))
 
     def arguments(self, *, sound: bool) -> list[str]:
         return [*self.picture, *(self.sound if sound else ()), "-f", self.muxer]
@@ -63,7 +72,7 @@ _FORMATS = {
     "mp4": OutputFormat("mp4", _H264, _AAC),
     "mov": OutputFormat("mov", _H264, _AAC),
     "webm": OutputFormat("webm", _VP9, _OPUS),
-    "gif": OutputFormat("gif", ("-c:v", "gif", "-loop", "0"), finish=_palettes),
+    "gif": OutputFormat("gif", ("-c:v", "gif", "-loop", "0"), finish=_palettes, grain=1),
 }
 
 
@@ -74,3 +83,7 @@ def output_format(name: str) -> OutputFormat:
         known = ", ".join(_FORMATS)
         raise RenderError("unsupported_format", f"The output format {name!r} is unknown; there are {known}.")
     return chosen
+
+
+def _up(length: int, grain: int) -> int:
+    return -(-length // grain) * grain

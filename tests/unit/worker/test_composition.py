@@ -9,6 +9,7 @@ import pytest
 from reelbase.models import Element, Job
 from reelbase.worker.composition import Composition, Layer, compose
 from reelbase.worker.errors import RenderError
+from reelbase.worker.geometry import Size
 from reelbase.worker.media import MediaInfo, MediaKind
 
 VIDEO = MediaInfo(
@@ -173,6 +174,15 @@ class TestCommand:
         arguments = compose(make_job(), [layer()]).arguments(Path("/out.mp4"))
 
         assert arguments[arguments.index("-map_metadata") + 1] == "-1"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("mp4", Size(322, 182)), ("webm", Size(322, 182)), ("gif", Size(321, 181))]
+)
+def test_compose__knows_the_size_of_the_video(
+    make_job: Callable[..., Job], layer: MakeLayer, name: str, expected: Size
+) -> None:
+    assert compose(make_job(output_format=name, width=321, height=181), [layer()]).size == expected
 
 
 @pytest.mark.parametrize(
