@@ -9,12 +9,14 @@ T = TypeVar("T")
 
 
 class BackgroundLoop:
-    """Runs coroutines for other threads. Starts with the first one; `close` it."""
+    """Runs coroutines for other threads. The thread begins with the first one; `close` ends it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ready = threading.Event()
         self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closing: asyncio.Event | None = None
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The coroutine's result. An interrupt of the waiting thread cancels the coroutine."""
@@ -26,38 +28,27 @@ class BackgroundLoop:
             raise
 
     def close(self) -> None:
-        """Stop the thread, cancelling what still runs."""
+        """End the thread, cancelling what still runs in it. Harmless when done twice."""
         with self._lock:
-            loop, thread = self._loop, self._thread
-            self._loop = self._thread = None
-        if loop is None or thread is None:
-            return
-        asyncio.run_coroutine_threadsafe(_cancel_others(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
+            if self._thread is not None and self._loop is not None and self._closing is not None:
+                self._loop.call_soon_threadsafe(self._closing.set)
+                self._thread.join()
+            self._thread = self._loop = None
+            self._ready.clear()
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
+            if self._thread is None:
                 self._thread = threading.Thread(
-                    target=_serve, args=(self._loop,), name="reelbase-events", daemon=True
+                    target=asyncio.run, args=(self._serve(),), name="reelbase-events", daemon=True
                 )
                 self._thread.start()
+                self._ready.wait()
+            if self._loop is None:
+                raise RuntimeError("the background loop did not start")
             return self._loop
 
-
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    asyncio.set_event_loop(loop)
-    try:
-        loop.run_forever()
-    finally:
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
-
-
-async def _cancel_others() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    async def _serve(self) -> None:
+        self._loop, self._closing = asyncio.get_running_loop(), asyncio.Event()
+        self._ready.set()
+        await self._closing.wait()

@@ -1,1 +1,1 @@
-"""The render worker: claiming jobs and making their videos."""
+"""Claiming and rendering jobs. Needs the extra `worker`."""

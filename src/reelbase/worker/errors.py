@@ -5,12 +5,13 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+from reelbase.errors import ReelbaseError
 from reelbase.models import Element
 
 _SHOWN = 120
 
 
-class RenderError(Exception):
+class RenderError(ReelbaseError):
     """A video could not be made.
 
     `code` is for programs (`source_missing`, `encoding_failed`, …), the message a sentence for people,
@@ -28,7 +29,6 @@ class RenderError(Exception):
     ) -> None:
         super().__init__(message)
         self.code = code
-        self.message = message
         self.element_order = element_order
         self.details = details or {}
 

@@ -1,0 +1,5 @@
+"""`python -m reelbase`."""
+
+from reelbase.cli import main
+
+main()

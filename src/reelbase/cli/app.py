@@ -1,0 +1,93 @@
+"""The commands and how their failures are told."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from reelbase.client import AsyncReelbase
+from reelbase.errors import ReelbaseError
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    name="reelbase",
+    help="The database layer of a video-production platform on Supabase.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def demo(
+    source: Annotated[
+        list[Path] | None,
+        typer.Option(help="A file of your own to make the video of; may be given several times."),
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Where the video goes.")] = Path("reelbase-demo.mp4"),
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the database to look around in.")] = False,
+) -> None:
+    """Render a real video on a local stack and follow it live."""
+    from reelbase.cli.demo import run_demo  # noqa: PLC0415  # needs the extras local and worker
+
+    if not run_async(run_demo(list(source or ()), output, keep=keep)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def worker(
+    output_dir: Annotated[Path, typer.Option(help="Directory for finished videos.")] = Path("videos"),
+    allow_dir: Annotated[
+        list[Path] | None,
+        typer.Option(help="Directory below which local sources may be read; may be given several times."),
+    ] = None,
+    max_jobs: Annotated[int | None, typer.Option(min=1, help="Stop after so many jobs.")] = None,
+) -> None:
+    """Take jobs that wait and render them, until stopped. Settings come from the environment or .env."""
+    from reelbase.worker.pipeline import Workplace  # noqa: PLC0415  # needs the extra worker
+    from reelbase.worker.worker import Worker  # noqa: PLC0415
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    workplace = Workplace(output_dir, tuple(allow_dir or ()))
+
+    async def work() -> None:
+        async with AsyncReelbase.from_env() as client:
+            await Worker(client, workplace).run(max_jobs)
+
+    run_async(work())
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run it to its end. Ctrl-C and SIGTERM cancel it, so that it can tidy up."""
+    try:
+        return asyncio.run(_terminable(work))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+async def _terminable(work: Coroutine[Any, Any, T]) -> T:
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
+
+
+def run() -> None:
+    """Run the command line; a failure that was foreseen is one line, not a traceback."""
+    try:
+        app()
+    except (ReelbaseError, OSError) as error:
+        sys.exit(f"reelbase: {error}")
+    except ModuleNotFoundError as error:
+        sys.exit(
+            f"reelbase: {error.name} is not installed. "
+            "Install what this command needs with: pip install 'reelbase[local,worker,cli]'"
+        )
+    except KeyboardInterrupt:
+        sys.exit(130)

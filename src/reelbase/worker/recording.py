@@ -1,0 +1,89 @@
+"""Writing a step of work into the job's timeline while it runs."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from reelbase.client import AsyncReelbase
+from reelbase.models import Job, ProcessingStep, TimelineStep
+from reelbase.worker.errors import RenderError
+from reelbase.worker.resources import Meter
+
+# The share of a job's work that each step is, in percent: what encoding takes dwarfs the rest.
+_SHARES = {
+    ProcessingStep.VALIDATION: 2,
+    ProcessingStep.DOWNLOAD: 10,
+    ProcessingStep.PROCESSING: 8,
+    ProcessingStep.COMPOSITION: 2,
+    ProcessingStep.ENCODING: 70,
+    ProcessingStep.UPLOAD: 6,
+    ProcessingStep.CLEANUP: 2,
+}
+_REPORT_INTERVAL = 0.25
+
+
+class StepRecord:
+    """A step that is under way: `report` its progress, put into `details` what is worth keeping."""
+
+    def __init__(self, client: AsyncReelbase, row: TimelineStep) -> None:
+        self._client = client
+        self._row = row
+        self._reported_at = 0.0
+        self.details: dict[str, Any] = {}
+
+    async def report(self, percent: float) -> None:
+        """Record progress, 0 to 100. Reports that follow each other closely are left out."""
+        now = time.monotonic()
+        if now - self._reported_at < _REPORT_INTERVAL:
+            return
+        self._reported_at = now
+        await self._client.timeline.update_progress(self._row.id, round(percent, 2))
+        await self.report_job(percent)
+
+    async def report_job(self, percent: float) -> None:
+        """Record the job's progress when this step is at `percent`."""
+        before = sum(share for step, share in _SHARES.items() if _precedes(step, self._row.step))
+        reached = before + _SHARES[self._row.step] * percent / 100
+        await self._client.jobs.update_progress(
+            self._row.job_id, round(reached, 2), current_step=self._row.step
+        )
+
+
+@asynccontextmanager
+async def recorded(client: AsyncReelbase, job: Job, step: ProcessingStep) -> AsyncIterator[StepRecord]:
+    """Start the step and complete it, with cpu and memory; with the error when it fails."""
+    record = StepRecord(client, row := await client.timeline.start(job.id, step))
+    meter = Meter()
+    try:
+        with meter:
+            yield record
+    except RenderError as error:
+        await client.timeline.complete(
+            row.id,
+            success=False,
+            details=record.details,
+            error_message=error.message,
+            error_details=described(error),
+            cpu_usage=round(meter.cpu_usage, 1),
+            memory_usage=meter.memory_usage,
+        )
+        raise
+    await client.timeline.complete(
+        row.id,
+        details=record.details,
+        cpu_usage=round(meter.cpu_usage, 1),
+        memory_usage=meter.memory_usage,
+    )
+    await record.report_job(100)
+
+
+def described(error: RenderError) -> dict[str, Any]:
+    """The error for programs."""
+    place = {} if error.element_order is None else {"element_order": error.element_order}
+    return {"code": error.code, **place, **error.details}
+
+
+def _precedes(step: ProcessingStep, other: ProcessingStep) -> bool:
+    order = list(_SHARES)
+    return order.index(step) < order.index(other)
