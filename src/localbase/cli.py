@@ -126,6 +126,8 @@ def _pretty(status: StackStatus) -> str:
 def main() -> None:
     """Every foreseeable failure is one line on standard error and exit status 1."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    # It warns of each pipeline that a refused request left unfinished.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     try:
         app()
     except LocalbaseError as error:

@@ -61,7 +61,7 @@ def start_in_background(options: StackOptions) -> tuple[StackStatus, Path]:
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise LocalbaseError(_last_line(log))
-        record = registry.read()
+        record = registry.peek()
         if record is not None and record.pid == process.pid:
             return record.status, log
         time.sleep(_POLL_S)

@@ -53,9 +53,13 @@ class Gateway:
 
     async def start(self) -> None:
         """Returns when requests are answered. Raises LocalbaseError when the port is taken."""
-        await self._rest.start()
-        await self._realtime.start()
-        await self._listen()
+        try:
+            await self._rest.start()
+            await self._realtime.start()
+            await self._listen()
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """Finish what is being answered, then stop."""
@@ -73,7 +77,6 @@ class Gateway:
         try:
             await web.TCPSite(self._runner, self._host, self._port).start()
         except OSError as error:
-            await self.stop()
             raise port_error(self._port, error) from error
         self._port = self._runner.addresses[0][1]
 

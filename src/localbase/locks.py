@@ -2,8 +2,11 @@
 
 import fcntl
 import os
+import time
 from pathlib import Path
 from typing import Self
+
+_POLL_S = 0.02
 
 
 class FileLock:
@@ -14,17 +17,26 @@ class FileLock:
         self._descriptor: int | None = descriptor
 
     @classmethod
-    def acquire(cls, path: Path) -> Self | None:
-        """The lock, or None when somebody holds it."""
+    def acquire(cls, path: Path, patience: float = 0.0) -> Self | None:
+        """The lock, or None when somebody holds it, for all the seconds of `patience`."""
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
+        deadline = time.monotonic() + patience
+        while not _try_lock(descriptor):
+            if time.monotonic() >= deadline:
+                os.close(descriptor)
+                return None
+            time.sleep(_POLL_S)
         return cls(path, descriptor)
 
     def release(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -20,6 +20,8 @@ from localbase.stack import StackStatus
 
 _STOP_TIMEOUT_S = 60.0
 _POLL_S = 0.05
+# Another command may hold the lock for an instant, to see whether it is free.
+_PATIENCE_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Registry:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold the place. Raises LocalbaseError when the project's stack is running."""
-        lock = self._lock()
+        lock = self._lock(_PATIENCE_S)
         if lock is None:
             raise LocalbaseError(
                 f"A stack for {self._workdir.resolve()} is already running.",
@@ -84,8 +86,10 @@ class Registry:
 
     def read(self) -> Record | None:
         """The running stack, None when there is none or it is not ready yet."""
-        if self._is_free():
-            return None
+        return None if self._is_free() else self.peek()
+
+    def peek(self) -> Record | None:
+        """What is written, without a look whether it still holds."""
         try:
             return Record(**json.loads(self._file.read_text()))
         except FileNotFoundError:
@@ -118,10 +122,10 @@ class Registry:
         lock.release()
         return True
 
-    def _lock(self) -> FileLock | None:
+    def _lock(self, patience: float = 0.0) -> FileLock | None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            return FileLock.acquire(self._folder / "lock")
+            return FileLock.acquire(self._folder / "lock", patience)
         except OSError as error:
             raise LocalbaseError(
                 f"{self._folder} cannot be written: {error.strerror}.",
