@@ -178,6 +178,82 @@ class TestFile:
         assert b"at home" not in video.path.read_bytes()
 
 
+class TestSources:
+    """What `probe` accepts, ffmpeg must accept under the demuxer's name that `probe` found."""
+
+    @pytest.mark.parametrize("name", ["a.webm", "a.mkv", "a.mov", "a.avi", "a.ts", "a.ogv", "a.gif"])
+    async def test_every_kind_of_clip(  # noqa: PLR0917 # pytest fills them by name
+        self, render: Render, layer: MakeLayer, ffmpeg: Ffmpeg, sources: Path, tmp_path: Path, name: str
+    ) -> None:
+        ffmpeg("-i", sources / "red.mp4", "-t", "0.4", "-q:v", "3", tmp_path / name)
+
+        video = await render(
+            Layer(layer("red.mp4").element, tmp_path / name, probe(tmp_path / name)), estimated_duration="0.4"
+        )
+
+        assert video.colour(160, 90) == "red"
+
+    @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.bmp", "a.gif", "%03d.png"])
+    async def test_every_kind_of_picture(
+        self, render: Render, layer: MakeLayer, tmp_path: Path, name: str
+    ) -> None:
+        Image.new("RGB", (64, 64), "yellow").save(tmp_path / name)
+
+        video = await render(Layer(layer("white.png").element, tmp_path / name, probe(tmp_path / name)))
+
+        assert video.colour(30, 30, 24) == "yellow"
+
+    @pytest.mark.parametrize("name", ["a.mp3", "a.m4a", "a.flac", "a.ogg", "a.opus", "a.aac", "a.wav"])
+    async def test_every_kind_of_sound(  # noqa: PLR0917 # pytest fills them by name
+        self, render: Render, layer: MakeLayer, ffmpeg: Ffmpeg, sources: Path, tmp_path: Path, name: str
+    ) -> None:
+        ffmpeg("-i", sources / "beep.wav", tmp_path / name)
+        sound = Layer(layer("beep.wav").element, tmp_path / name, probe(tmp_path / name))
+
+        video = await render(layer("white.png"), sound)
+
+        assert video.loudness[2] > 0.1
+        assert video.loudness[8] < 0.01
+
+    async def test_a_clip_that_does_not_tell_its_length(
+        self, render: Render, layer: MakeLayer, ffmpeg: Ffmpeg, sources: Path, tmp_path: Path
+    ) -> None:
+        ffmpeg("-i", sources / "red.mp4", "-t", "0.4", "-live", "1", tmp_path / "live.webm")
+        info = probe(tmp_path / "live.webm")
+
+        video = await render(Layer(layer("red.mp4").element, tmp_path / "live.webm", info))
+
+        assert info.duration is None
+        assert [video.colour(160, 90, frame) for frame in (0, 8, 12, 24)] == ["red", "red", "black", "black"]
+
+    async def test_a_transparent_picture(self, render: Render, layer: MakeLayer, tmp_path: Path) -> None:
+        glass = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
+        glass.paste("white", (0, 0, 32, 64))
+        glass.save(tmp_path / "glass.png")
+        element = layer("white.png", track=1).element
+
+        video = await render(
+            layer("red.mp4"), Layer(element, tmp_path / "glass.png", probe(tmp_path / "glass.png"))
+        )
+
+        assert video.row(30, 16, 48) == ["white", "red"]
+
+    @pytest.mark.parametrize(
+        ("size", "fit"), [((2000, 1), "cover"), ((1, 2000), "cover"), ((2000, 1), "auto")]
+    )
+    async def test_a_shape_out_of_the_ordinary(
+        self, render: Render, layer: MakeLayer, tmp_path: Path, size: tuple[int, int], fit: str
+    ) -> None:
+        Image.new("RGB", size, "white").save(tmp_path / "line.png")
+        element = layer("white.png", width="32", height="33", fit_mode=fit).element
+
+        video = await render(
+            Layer(element, tmp_path / "line.png", probe(tmp_path / "line.png")), width=33, height=33
+        )
+
+        assert video.colour(16, 16) == "white"
+
+
 class TestPlace:
     async def test_in_pixels(self, render: Render, layer: MakeLayer) -> None:
         place = {"x_position": "101", "y_position": "51px", "width": "50", "height": "30", "fit_mode": "fill"}
