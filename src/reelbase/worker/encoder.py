@@ -60,11 +60,11 @@ async def encode(arguments: Sequence[str], *, duration: float, on_progress: OnPr
             code = await process.wait()
         if code != 0:
             raise _failure(code, errors)
+        await on_progress(_DONE)
         whole = True
     finally:
         if not whole:
             output.unlink(missing_ok=True)  # noqa: ASYNC240 # one unlink; a thread could outlive the task
-    await on_progress(_DONE)
 
 
 @asynccontextmanager

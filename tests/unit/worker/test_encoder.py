@@ -74,6 +74,17 @@ async def test_encode__stops_when_its_listener_fails(tmp_path: Path) -> None:
     assert not (tmp_path / "a.mp4").exists()
 
 
+async def test_encode__keeps_no_file_that_nobody_was_told_of(tmp_path: Path) -> None:
+    async def on_progress(percent: float) -> None:
+        if percent == 100:
+            raise LookupError("the job is gone")
+
+    with pytest.raises(LookupError):
+        await encode([*SHORT, str(tmp_path / "a.mp4")], duration=1, on_progress=on_progress)
+
+    assert not (tmp_path / "a.mp4").exists()
+
+
 async def test_encode__kills_what_does_not_listen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deaf = "trap '' TERM\necho out_time_us=500000\nwhile :; do read -r line < /dev/zero; done"
     script(tmp_path / "ffmpeg", deaf)
