@@ -9,7 +9,8 @@ from localbase.realtime.identity import Identity
 from localbase.realtime.visibility import assume
 
 _ADD = sql.SQL(
-    "insert into realtime.messages (id, topic, extension) values (%(id)s, %(topic)s, %(extension)s)"
+    "insert into realtime.messages (id, topic, extension, private)"
+    " values (%(id)s, %(topic)s, %(extension)s, true)"
 )
 _SEE = sql.SQL("select true from realtime.messages where id = any (%(ids)s)")
 EXTENSIONS = ("broadcast", "presence")

@@ -37,6 +37,7 @@ class Channel:
     binding_ids: list[int] = field(default_factory=list)
     presence_key: str = ""
     open: bool = False
+    greeted: bool = False
 
     def __post_init__(self) -> None:
         self.binding_ids = [next(_binding_ids) for _ in self.join.bindings]

@@ -6,6 +6,7 @@ from typing import Any
 from localbase.realtime.elixir import inspect
 
 PREFIX = "realtime:"
+MAX_REPLAYED = 25
 
 
 class JoinError(Exception):
@@ -13,6 +14,14 @@ class JoinError(Exception):
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(f"{code}: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Which earlier broadcasts to send: the newest `limit` since a Unix time in milliseconds."""
+
+    since_ms: int = 0
+    limit: int = MAX_REPLAYED
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +36,7 @@ class Join:
     presence: bool = False
     presence_key: str = ""
     replication_ready: bool = False
-    replay: Any = None
+    replay: Replay | None = None
 
 
 def parse_join(topic: str, payload: Any) -> Join:
@@ -50,15 +59,16 @@ def parse_join(topic: str, payload: Any) -> Join:
 def _from_config(config: dict[str, Any]) -> Join:
     broadcast, presence = _section(config, "broadcast"), _section(config, "presence")
     key = presence.get("key")
+    private = _flag(config.get("private"))
     return Join(
         bindings=_bindings(config.get("postgres_changes")),
         ack=_flag(broadcast.get("ack")),
         echo=_flag(broadcast.get("self")),
-        private=_flag(config.get("private")),
+        private=private,
         presence=_flag(presence.get("enabled")),
         presence_key=key if isinstance(key, str) else "",
         replication_ready=_flag(broadcast.get("replication_ready")),
-        replay=broadcast.get("replay"),
+        replay=_replay(broadcast.get("replay"), private=private),
     )
 
 
@@ -81,6 +91,19 @@ def _bindings(value: Any) -> tuple[dict[str, Any], ...]:
         if not isinstance(item, dict):
             raise _unreadable(item)
     return tuple(items)
+
+
+def _replay(value: Any, *, private: bool) -> Replay | None:
+    if value is None:
+        return None
+    if not private:
+        raise JoinError("UnableToReplayMessages", "Replay is not allowed for public channels")
+    match value:
+        case {"since": int(since), "limit": int(limit)} if 0 < limit <= MAX_REPLAYED:
+            return Replay(since, limit)
+        case {"since": int(since)} if "limit" not in value:
+            return Replay(since)
+    raise JoinError("UnableToReplayMessages", "Replay params are not valid")
 
 
 def _unreadable(value: Any) -> JoinError:

@@ -20,7 +20,7 @@ from psycopg.pq import ExecStatus
 from localbase.realtime.pgoutput import Change, Decoder
 
 # Postgres passes over a publication that does not exist (yet); older versions than 18 end the stream instead.
-PUBLICATIONS = ("supabase_realtime", "localbase_realtime_messages")
+PUBLICATIONS = ("supabase_realtime", "supabase_realtime_messages_publication")
 
 T = TypeVar("T")
 

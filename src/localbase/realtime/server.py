@@ -11,15 +11,19 @@ from aiohttp import web
 from psycopg import AsyncConnection, Error
 
 from localbase.keys import Keys
+from localbase.realtime.announcements import Announcement, from_row
 from localbase.realtime.authorization import permissions
 from localbase.realtime.bindings import BindingError
 from localbase.realtime.channel import Channel, Permissions
 from localbase.realtime.delivery import deliver
 from localbase.realtime.filters import FilterError
-from localbase.realtime.identity import TokenError, identify
+from localbase.realtime.http import broadcast, broadcast_single, token_of, unauthorized
+from localbase.realtime.identity import Identity, TokenError, identify
+from localbase.realtime.joins import Replay
 from localbase.realtime.outbox import Encoder
 from localbase.realtime.pool import Pool
-from localbase.realtime.protocol import Version
+from localbase.realtime.protocol import Message, Version
+from localbase.realtime.replay import earlier
 from localbase.realtime.replication import Replication
 from localbase.realtime.rooms import Rooms
 from localbase.realtime.session import Session
@@ -70,8 +74,21 @@ class RealtimeServer:
             return web.Response(status=403)
         return await self._serve(request, Version(version), apikey)
 
-    async def authorize(self, channel: Channel) -> Permissions:
-        return await self._pool.run(partial(permissions, topic=channel.name, identity=channel.identity))
+    async def handle_broadcast(self, request: web.Request) -> web.Response:
+        """POST /realtime/v1/api/broadcast, and below it with {topic} and {event}: /{topic}/events/{event}"""
+        token = token_of(request)
+        try:
+            identity = identify(self._keys, token or "", time.time())
+        except TokenError:
+            return unauthorized()
+        answer = broadcast_single if "event" in request.match_info else broadcast
+        return await answer(request, identity, self.authorize, self._publish)
+
+    async def authorize(self, name: str, identity: Identity) -> Permissions:
+        return await self._pool.run(partial(permissions, topic=name, identity=identity))
+
+    async def earlier(self, channel: Channel, wanted: Replay) -> list[Message]:
+        return await self._pool.run(partial(earlier, channel=channel, wanted=wanted))
 
     def subscribe(self, session: Session, channel: Channel) -> None:
         self._stop_subscribing(channel)
@@ -115,11 +132,17 @@ class RealtimeServer:
     async def _deliver(self) -> None:
         while True:
             changes = await self._replication.take()
+            for change in changes:
+                if announcement := from_row(change):
+                    self._publish(announcement)
             try:
                 await self._pool.run(partial(deliver, subscriptions=self._subscriptions, changes=changes))
             except Error:
                 # What the database cannot decide is not sent; whatever comes next may well be decidable.
                 _LOG.exception("%d changes were not delivered", len(changes))
+
+    def _publish(self, announcement: Announcement) -> None:
+        self._rooms.publish(announcement.topic, announcement.message, private=announcement.private)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)

@@ -4,13 +4,14 @@
 comes back as effects for the caller to carry out and to report with `authorized` and `subscribed`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 from localbase.keys import Keys
 from localbase.realtime.channel import Channel, Permissions, Send
 from localbase.realtime.identity import Identity, TokenError, identify
-from localbase.realtime.joins import PREFIX, JoinError, parse_join
+from localbase.realtime.joins import PREFIX, JoinError, Replay, parse_join
 from localbase.realtime.protocol import BinaryBroadcast, BinaryPush, Incoming, Message, Version, reply
 from localbase.realtime.rooms import Rooms
 
@@ -37,8 +38,16 @@ class Unsubscribe:
     channel: Channel
 
 
-Effect = Authorize | Subscribe | Unsubscribe
-Effects = list[Effect]
+@dataclass(frozen=True, slots=True)
+class SendEarlier:
+    """Send the broadcasts the channel's join wants replayed."""
+
+    channel: Channel
+    wanted: Replay
+
+
+Effect = Authorize | Subscribe | Unsubscribe | SendEarlier
+Effects = Sequence[Effect]
 
 
 class Session:
@@ -67,15 +76,15 @@ class Session:
     def next_expiry(self) -> float | None:
         return min((channel.identity.expires for channel in self._channels.values()), default=None)
 
-    def expire(self, now: float) -> Effects:
+    def expire(self, now: float) -> list[Unsubscribe]:
         """Close the channels whose token has expired."""
-        effects: Effects = []
+        effects: list[Unsubscribe] = []
         for channel in list(self._channels.values()):
             if error := channel.identity.expired(now):
                 effects += self._shut(channel, error.reason)
         return effects
 
-    def close(self) -> Effects:
+    def close(self) -> list[Unsubscribe]:
         """The socket is gone."""
         return [effect for channel in list(self._channels.values()) for effect in self._remove(channel)]
 
@@ -95,6 +104,7 @@ class Session:
         if channel.open:
             status = "error" if error else "ok"
             channel.system(error or "Subscribed to PostgreSQL", status=status, extension="postgres_changes")
+            self._greet(channel)
 
     def _join(self, message: Message, now: float) -> Effects:
         try:
@@ -112,21 +122,29 @@ class Session:
 
     def _admit(self, channel: Channel, request: Message) -> Effects:
         self._send(reply(request, channel.join_response()))
-        effects = self._supersede(channel.topic)
+        effects: list[Effect] = [*self._supersede(channel.topic)]
         channel.open = True
         self._channels[channel.topic] = channel
         self._rooms.enter(channel)
-        if channel.join.presence:
-            channel.push("presence_state", self._rooms.present(channel))
+        if not channel.join.bindings:
+            self._greet(channel)
         if channel.join.replication_ready:
             channel.system("Replication connection established")
-        return effects + _resubscribe(channel)
+        if channel.join.replay:
+            effects.append(SendEarlier(channel, channel.join.replay))
+        return [*effects, *_resubscribe(channel)]
+
+    def _greet(self, channel: Channel) -> None:
+        """Tell who is present; where there are bindings, the real server answers about them first."""
+        if channel.join.presence and not channel.greeted:
+            channel.push("presence_state", self._rooms.present(channel))
+        channel.greeted = True
 
     def _refuse(self, request: Message, error: Exception) -> Effects:
         self._send(reply(request, {"reason": str(error)}, status="error"))
         return self._supersede(request.topic)
 
-    def _supersede(self, topic: str) -> Effects:
+    def _supersede(self, topic: str) -> list[Unsubscribe]:
         """Close the channel that an earlier join of the topic made, as any later join does."""
         old = self._channels.get(topic)
         return self._end(old, "phx_close", {}) if old else []
@@ -183,9 +201,7 @@ class Session:
         channel = self._channels.get(push.topic)
         if not channel:
             return self._push_to_nothing(push)
-        self._spread(
-            channel, push, BinaryBroadcast(push.topic, push.event, push.meta, push.encoding, push.payload)
-        )
+        self._spread(channel, push, BinaryBroadcast(push.topic, push.event, b"", push.encoding, push.payload))
         return []
 
     def _spread(self, channel: Channel, push: Incoming, message: Message | BinaryBroadcast) -> None:
@@ -217,15 +233,15 @@ class Session:
                 return {}
         return None
 
-    def _shut(self, channel: Channel, reason: str) -> Effects:
+    def _shut(self, channel: Channel, reason: str) -> list[Unsubscribe]:
         channel.system(reason, status="error")
         return self._end(channel, "phx_close", {})
 
-    def _end(self, channel: Channel, event: str, payload: Any) -> Effects:
+    def _end(self, channel: Channel, event: str, payload: Any) -> list[Unsubscribe]:
         channel.end(event, payload)
         return self._remove(channel)
 
-    def _remove(self, channel: Channel) -> Effects:
+    def _remove(self, channel: Channel) -> list[Unsubscribe]:
         channel.open = False
         del self._channels[channel.topic]
         self._rooms.leave(channel)

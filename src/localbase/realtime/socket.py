@@ -5,14 +5,16 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from localbase.realtime.channel import Channel, Permissions, Send
+from localbase.realtime.identity import Identity
+from localbase.realtime.joins import Replay
 from localbase.realtime.outbox import Encoder, Outbox
-from localbase.realtime.protocol import Version, decode
-from localbase.realtime.session import Authorize, Effects, Session, Subscribe, Unsubscribe
+from localbase.realtime.protocol import Message, Version, decode
+from localbase.realtime.session import Authorize, Effects, SendEarlier, Session, Subscribe, Unsubscribe
 
 # As long as the real server waits for a client that has nothing to say.
 IDLE_S = 66.0
@@ -24,7 +26,9 @@ _LOG = logging.getLogger(__name__)
 class Backend(Protocol):
     """What a session asks of the database."""
 
-    async def authorize(self, channel: Channel) -> Permissions: ...
+    async def authorize(self, name: str, identity: Identity) -> Permissions: ...
+
+    async def earlier(self, channel: Channel, wanted: Replay) -> list[Message]: ...
 
     def subscribe(self, session: Session, channel: Channel) -> None: ...
 
@@ -94,12 +98,17 @@ class Socket:
         for effect in effects:
             match effect:
                 case Authorize(channel):
-                    permissions = await self._backend.authorize(channel)
+                    permissions = await self._backend.authorize(channel.name, channel.identity)
                     await self._perform(self._session.authorized(effect, permissions))
                 case Subscribe(channel):
                     self._backend.subscribe(self._session, channel)
                 case Unsubscribe(channel):
                     self._backend.unsubscribe(channel)
+                case SendEarlier(channel, wanted):
+                    for message in await self._backend.earlier(channel, wanted):
+                        channel.send(message)
+                case _:
+                    assert_never(effect)
 
     def _arm(self) -> None:
         """Wake up when the next token expires."""
