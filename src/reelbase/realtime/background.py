@@ -17,9 +17,13 @@ class BackgroundLoop:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing: asyncio.Event | None = None
+        self.closed = False
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """The coroutine's result. An interrupt of the waiting thread cancels the coroutine."""
+        """The coroutine's result. An interrupt of the waiting thread cancels the coroutine.
+
+        Raises CancelledError of concurrent.futures when the loop is closed meanwhile.
+        """
         future = asyncio.run_coroutine_threadsafe(work, self._started())
         try:
             return future.result()
@@ -30,14 +34,16 @@ class BackgroundLoop:
     def close(self) -> None:
         """End the thread, cancelling what still runs in it. Harmless when done twice."""
         with self._lock:
+            self.closed = True
             if self._thread is not None and self._loop is not None and self._closing is not None:
                 self._loop.call_soon_threadsafe(self._closing.set)
                 self._thread.join()
-            self._thread = self._loop = None
-            self._ready.clear()
+            self._thread = None
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:
+            if self.closed:
+                raise RuntimeError("the client is closed")
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=asyncio.run, args=(self._serve(),), name="reelbase-events", daemon=True

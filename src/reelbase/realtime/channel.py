@@ -92,10 +92,18 @@ async def _join(client: AsyncRealtimeClient, topic: Any, channel: Channel, secon
     try:
         async with asyncio.timeout(seconds):
             await client.connect()
+            _watch_reader(client, channel)
             await topic.subscribe(channel.on_state)
             await _first(channel.confirmed.wait(), channel.ended)
     except (OSError, TimeoutError) as error:
         raise ConnectionFailed(f"Realtime cannot be reached ({error or 'no answer in time'}).") from error
+
+
+def _watch_reader(client: AsyncRealtimeClient, channel: Channel) -> None:
+    """The task that reads the socket can die of an error of its own, and then nobody is told."""
+    reader = client._listen_task  # noqa: SLF001  # there is no other way to learn of its end
+    if reader is not None:
+        reader.add_done_callback(lambda _: channel.end("the socket is read no more"))
 
 
 async def _first(wanted: Any, ended: asyncio.Future[None]) -> None:

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from concurrent.futures import CancelledError
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from reelbase.models import JobEvent
 from reelbase.realtime.background import BackgroundLoop
@@ -18,15 +19,34 @@ class AsyncEventStream:
 
     def __init__(self, events: AsyncGenerator[JobEvent, None]) -> None:
         self._events = events
+        self._reader: asyncio.Task[Any] | None = None
+        self._idle = asyncio.Event()
+        self._closed = False
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> JobEvent:
-        return await anext(self._events)
+        self._reader = asyncio.current_task()
+        self._idle.clear()
+        try:
+            return await anext(self._events)
+        except asyncio.CancelledError:
+            if not self._closed or self._reader is None:
+                raise
+            # Not the reader was to be cancelled, only its wait: `aclose` says that it is over.
+            self._reader.uncancel()
+            raise StopAsyncIteration from None
+        finally:
+            self._reader = None
+            self._idle.set()
 
     async def aclose(self) -> None:
-        """Let go of the connection. Harmless when done twice."""
+        """Let go of the connection; a task that waits for the next event finds the end. Harmless twice."""
+        self._closed = True
+        if self._reader is not None:
+            self._reader.cancel()
+            await self._idle.wait()
         await self._events.aclose()
 
     async def __aenter__(self) -> Self:
@@ -51,15 +71,14 @@ class EventStream:
     def __next__(self) -> JobEvent:
         try:
             return self._loop.run(anext(self._events))
-        except StopAsyncIteration:
-            raise StopIteration from None
-        except asyncio.CancelledError:
-            # The client was closed by another thread: the stream ends with it.
+        except (StopAsyncIteration, CancelledError):
+            # Cancelled: the client was closed by another thread, and its streams end with it.
             raise StopIteration from None
 
     def close(self) -> None:
-        """Let go of the connection. Harmless when done twice."""
-        self._loop.run(self._events.aclose())
+        """Let go of the connection. Harmless when done twice, and after the client's own end."""
+        if not self._loop.closed:
+            self._loop.run(self._events.aclose())
 
     def __enter__(self) -> Self:
         return self

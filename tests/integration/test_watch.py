@@ -1,0 +1,237 @@
+"""Watching a job: every event once, in order, to the end, whatever the connection does."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+
+from proxy import Proxy
+from reelbase import (
+    AsyncReelbase,
+    AuthenticationError,
+    EventType,
+    Job,
+    JobEvent,
+    JobStatus,
+    NotFound,
+    ProcessingStep,
+    Reelbase,
+)
+from reelbase.realtime import live
+from support import Target, eventually, text
+
+REPORTS = 20
+
+
+@pytest.fixture
+async def backend(own_target: Target) -> AsyncIterator[AsyncReelbase]:
+    async with own_target.service() as client:
+        yield client
+
+
+@pytest.fixture
+async def job(backend: AsyncReelbase) -> Job:
+    made = await backend.jobs.create_video("mp4", 64, 64, elements=[text()])
+    return made.job
+
+
+class Watcher:
+    """Collects the events of a job in the background."""
+
+    def __init__(self, client: AsyncReelbase, job: Job) -> None:
+        self.events: list[JobEvent] = []
+        self.stream = client.jobs.watch(job.id)
+        self.task = asyncio.create_task(self._collect())
+
+    async def _collect(self) -> None:
+        async for event in self.stream:
+            self.events.append(event)
+
+    def has_seen(self, kind: EventType) -> None:
+        assert kind in [event.type for event in self.events]
+
+
+async def work(backend: AsyncReelbase, job: Job) -> None:
+    """Take the job to its end."""
+    await backend.jobs.update_status(job.id, JobStatus.PROCESSING)
+    for n in range(REPORTS):
+        await backend.jobs.update_progress(job.id, n + 1)
+    await backend.jobs.update_status(job.id, JobStatus.COMPLETED)
+
+
+def through(proxy: Proxy, target: Target) -> AsyncReelbase:
+    return AsyncReelbase(proxy.url, target.service_role_key)
+
+
+async def assert_complete(backend: AsyncReelbase, job: Job, watcher: Watcher) -> None:
+    """The watcher has ended, with the whole log."""
+    async with asyncio.timeout(20):
+        await watcher.task
+    assert watcher.events == await backend.events.read(job.id)
+    assert watcher.events[-1].status is JobStatus.COMPLETED
+
+
+async def test_watch__tells_everything_and_ends(backend: AsyncReelbase, job: Job) -> None:
+    watcher = Watcher(backend, job)
+    await eventually(lambda: watcher.has_seen(EventType.STEP_STARTED))
+
+    await work(backend, job)
+
+    await assert_complete(backend, job, watcher)
+
+
+async def test_watch__of_a_job_that_ended_tells_its_story(backend: AsyncReelbase, job: Job) -> None:
+    await work(backend, job)
+    watcher = Watcher(backend, job)
+
+    await assert_complete(backend, job, watcher)
+
+
+async def test_watch__after_the_end_ends_at_once(backend: AsyncReelbase, job: Job) -> None:
+    await work(backend, job)
+    ended = await backend.jobs.get(job.id)
+
+    async with asyncio.timeout(5):
+        assert [event async for event in backend.jobs.watch(job.id, after_seq=ended.event_seq)] == []
+
+
+async def test_watch__resumes_after_a_seq(backend: AsyncReelbase, job: Job) -> None:
+    await work(backend, job)
+
+    seen = [event async for event in backend.jobs.watch(job.id, after_seq=10)]
+
+    assert seen == await backend.events.read(job.id, after_seq=10)
+
+
+async def test_watch__of_an_unknown_job_is_not_found(backend: AsyncReelbase) -> None:
+    with pytest.raises(NotFound):
+        await anext(backend.jobs.watch(uuid4()))
+
+
+async def test_watch__with_a_wrong_key_fails_clearly(own_target: Target, job: Job) -> None:
+    async with AsyncReelbase(own_target.url, "sb_secret_wrong") as client:
+        with pytest.raises(AuthenticationError):
+            await anext(client.jobs.watch(job.id))
+
+
+async def test_watch__by_token_shows_the_one_job(
+    own_target: Target, backend: AsyncReelbase, job: Job
+) -> None:
+    async with own_target.anonymous(watch_job_id=str(job.id)) as viewer:
+        watcher = Watcher(viewer, job)
+        await eventually(lambda: watcher.has_seen(EventType.JOB_CREATED))
+
+        await work(backend, job)
+
+        await assert_complete(backend, job, watcher)
+
+
+async def test_events__come_by_push(
+    backend: AsyncReelbase, job: Job, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once live, an event arrives long before the next slow read of the log (ten seconds)."""
+    watcher = Watcher(backend, job)
+    await eventually(lambda: watcher.has_seen(EventType.STEP_STARTED))
+    # The first reads after joining may still bring events: repeat until one comes between two beats.
+    await backend.jobs.update_status(job.id, JobStatus.PROCESSING)
+    await eventually(lambda: watcher.has_seen(EventType.JOB_STATUS))
+
+    for n in range(5):
+        await backend.jobs.update_progress(job.id, n + 1)
+
+        async def arrived(expected: int = n + 1) -> None:
+            assert watcher.events[-1].progress_percentage == expected
+
+        await eventually(arrived, seconds=3)
+    await watcher.stream.aclose()
+    assert caplog.text == ""
+
+
+@pytest.mark.local_stack
+async def test_outage__loses_nothing(own_target: Target, backend: AsyncReelbase, job: Job) -> None:
+    async with (
+        Proxy(own_target.url) as proxy,
+        AsyncReelbase(proxy.url, own_target.service_role_key) as client,
+    ):
+        watcher = Watcher(client, job)
+        await eventually(lambda: watcher.has_seen(EventType.STEP_STARTED))
+
+        await proxy.cut()
+        await work(backend, job)
+        await proxy.restore()
+
+        await assert_complete(backend, job, watcher)
+
+
+@pytest.mark.local_stack
+async def test_resets_while_working__lose_nothing(
+    own_target: Target, backend: AsyncReelbase, job: Job
+) -> None:
+    async with (
+        Proxy(own_target.url) as proxy,
+        AsyncReelbase(proxy.url, own_target.service_role_key) as client,
+    ):
+        watcher = Watcher(client, job)
+        await eventually(lambda: watcher.has_seen(EventType.STEP_STARTED))
+
+        await backend.jobs.update_status(job.id, JobStatus.PROCESSING)
+        for n in range(REPORTS):
+            await backend.jobs.update_progress(job.id, n + 1)
+            if n % 5 == 0:
+                proxy.reset()
+        await backend.jobs.update_status(job.id, JobStatus.COMPLETED)
+
+        await assert_complete(backend, job, watcher)
+        assert proxy.connections > 2
+
+
+async def test_slow_reader__is_bounded_and_loses_nothing(
+    backend: AsyncReelbase, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_QUEUE_LENGTH", 3)
+    async with backend.jobs.watch(job.id) as events:
+        first = await anext(events)
+        await work(backend, job)
+        rest = [event async for event in events]
+
+    assert [first, *rest] == await backend.events.read(job.id)
+
+
+def test_sync_watch__tells_everything_and_ends(own_target: Target) -> None:
+    with Reelbase(own_target.url, own_target.service_role_key) as client:
+        job = client.jobs.create("mp4", 64, 64)
+
+        def finish() -> None:
+            with Reelbase(own_target.url, own_target.service_role_key) as other:
+                other.jobs.update_status(job.id, JobStatus.PROCESSING)
+                step = other.timeline.start(job.id, ProcessingStep.ENCODING)
+                other.timeline.complete(step.id)
+                other.jobs.update_status(job.id, JobStatus.COMPLETED)
+
+        with client.jobs.watch(job.id) as events:
+            seen = [next(events)]
+            worker = threading.Thread(target=finish)
+            worker.start()
+            seen += list(events)
+            worker.join()
+
+        assert seen == client.events.read(job.id)
+
+
+async def test_close__leaves_no_task_and_no_thread(own_target: Target) -> None:
+    tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
+    async with own_target.service() as client:
+        job = await client.jobs.create("mp4", 64, 64)
+        streams = [client.jobs.watch(job.id) for _ in range(3)]
+        for stream in streams:
+            await anext(stream)
+    with Reelbase(own_target.url, own_target.service_role_key) as client:
+        next(client.jobs.watch(job.id))
+
+    async def gone() -> None:
+        assert asyncio.all_tasks() == tasks
+        assert {thread for thread in threading.enumerate() if "reelbase" in thread.name} <= threads
+
+    await eventually(gone)

@@ -1,0 +1,58 @@
+"""A Call as data: arguments to JSON, JSON to results."""
+
+from decimal import Decimal
+from ipaddress import ip_address
+from uuid import UUID
+
+import pytest
+
+from reelbase import ElementSpec, ElementType, JobPage, JobStatus, UnexpectedAnswer
+from reelbase.execution.call import Call
+
+ID = UUID("00000000-0000-0000-0000-000000000001")
+
+
+def test_payload__leaves_out_none_and_keeps_what_is_falsy() -> None:
+    call = Call("f", {"a": None, "b": 0, "c": "", "d": False, "e": {}}, dict)
+
+    assert call.payload() == {"b": 0, "c": "", "d": False, "e": {}}
+
+
+def test_payload__is_json() -> None:
+    arguments = {
+        "id": ID,
+        "status": (JobStatus.PENDING,),
+        "ip": ip_address("::1"),
+        "length": Decimal("1.50"),
+        "elements": [ElementSpec(type=ElementType.TEXT, text_content="x")],
+    }
+
+    assert Call("f", arguments, dict).payload() == {
+        "id": str(ID),
+        "status": ["pending"],
+        "ip": "::1",
+        "length": "1.50",
+        "elements": [{"type": "text", "text_content": "x", "text_style": {}, "metadata": {}}],
+    }
+
+
+def test_parse__gives_the_declared_type() -> None:
+    page = Call("list_jobs", {}, JobPage).parse({"items": [], "next_cursor": None, "added_later": 1})
+
+    assert page == JobPage(items=(), next_cursor=None)
+
+
+def test_parse__of_something_else_names_function_and_place() -> None:
+    with pytest.raises(UnexpectedAnswer, match=r"list_jobs is no JobPage \(see items\)\..*migrations"):
+        Call("list_jobs", {}, JobPage).parse({"items": 1, "next_cursor": None})
+
+
+def test_shown_arguments__abbreviate_what_may_be_large_or_private() -> None:
+    shown = Call("f", {"text": "s" * 500, "metadata": {"card": "4111"}, "width": 3}, dict).shown_arguments()
+
+    assert shown == {"text": f"{'s' * 100}… (500 characters)", "metadata": "<1 items>", "width": 3}
+
+
+def test_repeatable__is_what_reads() -> None:
+    assert Call("get_job", {}, dict, reads=("job", ID)).repeatable
+    assert not Call("create_job", {}, dict).repeatable
