@@ -11,7 +11,7 @@ from reelbase.execution.operation import Async, Sync
 from reelbase.execution.rest import AsyncRestExecutor, RestExecutor
 from reelbase.realtime.background import BackgroundLoop
 from reelbase.realtime.channel import RealtimeEndpoint
-from reelbase.realtime.feed import Carry, follow
+from reelbase.realtime.feed import Carry, Counts, follow
 from reelbase.realtime.live import LiveRows
 from reelbase.realtime.stream import AsyncEventStream, EventStream
 from reelbase.realtime.watch import Watch
@@ -126,7 +126,8 @@ class _Feeds:
         live = LiveRows(
             self._endpoint, f"job_id=eq.{watch.job_id}", live_beat=LIVE_BEAT, polling_beat=POLLING_BEAT
         )
-        events = AsyncEventStream(follow(watch, self._carry, live))
+        counts = Counts()
+        events = AsyncEventStream(follow(watch, self._carry, live, counts), counts)
         self._streams.add(events)
         return events
 

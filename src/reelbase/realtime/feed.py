@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from reelbase.errors import ReelbaseError
@@ -18,7 +19,17 @@ _PAGE = 500
 Carry = Callable[[Call[Any]], Awaitable[Any]]
 
 
-async def follow(watch: Watch, carry: Carry, live: LiveRows) -> AsyncGenerator[JobEvent, None]:
+@dataclass(slots=True)
+class Counts:
+    """How many events came which way."""
+
+    pushed: int = 0
+    read: int = 0
+
+
+async def follow(
+    watch: Watch, carry: Carry, live: LiveRows, counts: Counts
+) -> AsyncGenerator[JobEvent, None]:
     """Every event of the watched job once, in order of `seq`, to the job's end.
 
     Raises what reading the log raises for a reason that does not pass, such as NotFound.
@@ -26,6 +37,7 @@ async def follow(watch: Watch, carry: Carry, live: LiveRows) -> AsyncGenerator[J
     sequence = Sequence(watch.after_seq)
     # Read once before connecting: a job that does not exist or has ended needs no connection.
     async for event in _from_log(watch, carry, sequence):
+        counts.read += 1
         yield event
     if await _is_over(watch, carry, sequence):
         return
@@ -34,9 +46,11 @@ async def follow(watch: Watch, carry: Carry, live: LiveRows) -> AsyncGenerator[J
             row = await live.next()
             verdict = Verdict.GAP if row is None else sequence.offer(row)
             if verdict is Verdict.DELIVER and row is not None:
+                counts.pushed += 1
                 yield row
             elif verdict is Verdict.GAP:
                 async for event in _through_outage(_from_log(watch, carry, sequence)):
+                    counts.read += 1
                     yield event
 
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from reelbase.models import JobEvent
 from reelbase.realtime.background import BackgroundLoop
+from reelbase.realtime.feed import Counts
 
 
 class AsyncEventStream:
@@ -17,7 +18,9 @@ class AsyncEventStream:
     client's own end.
     """
 
-    def __init__(self, events: AsyncGenerator[JobEvent, None]) -> None:
+    def __init__(self, events: AsyncGenerator[JobEvent, None], counts: Counts) -> None:
+        self.counts = counts
+        """How many of the events so far were pushed by Realtime, and how many were read from the log."""
         self._events = events
         self._reader: asyncio.Task[Any] | None = None
         self._idle = asyncio.Event()

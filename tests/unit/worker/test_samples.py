@@ -9,5 +9,5 @@ async def test_make_samples__two_clips_with_sound_and_a_picture(tmp_path: Path) 
 
     for clip in (first, second):
         assert (clip.kind, clip.width, clip.height, clip.has_audio) == (MediaKind.VIDEO, 640, 360, True)
-        assert clip.duration == 3
-    assert (picture.kind, picture.width, picture.height) == (MediaKind.IMAGE, 640, 360)
+        assert clip.duration == 6
+    assert (picture.kind, picture.width, picture.height) == (MediaKind.IMAGE, 360, 360)

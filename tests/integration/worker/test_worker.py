@@ -1,0 +1,173 @@
+"""The worker against a real database: takes jobs, renders them, and tells what went wrong."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from reelbase import (
+    AsyncReelbase,
+    ElementSpec,
+    ElementType,
+    Job,
+    JobStatus,
+    ProcessingStep,
+)
+from reelbase.worker.media import probe
+from reelbase.worker.pipeline import Workplace
+from reelbase.worker.samples import make_samples
+from reelbase.worker.worker import Worker
+from support import Target, eventually, text
+
+pytestmark = pytest.mark.local_stack
+
+
+@pytest.fixture
+async def backend(own_target: Target) -> AsyncIterator[AsyncReelbase]:
+    async with own_target.service() as client:
+        yield client
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Workplace:
+    return Workplace(tmp_path / "videos", allowed_dirs=(tmp_path,))
+
+
+@pytest.fixture
+def worker(backend: AsyncReelbase, workplace: Workplace) -> Worker:
+    return Worker(backend, workplace, poll_interval=0.05)
+
+
+async def submitted(client: AsyncReelbase, *elements: ElementSpec) -> Job:
+    return (await client.jobs.create_video("mp4", 128, 72, elements=elements, estimated_duration=0.5)).job
+
+
+def clip(path: Path | str) -> ElementSpec:
+    return ElementSpec(type=ElementType.VIDEO, source_url=str(path))
+
+
+async def test_job__is_rendered_and_recorded_step_by_step(
+    backend: AsyncReelbase, worker: Worker, workplace: Workplace, tmp_path: Path
+) -> None:
+    source = (await make_samples(tmp_path))[0]
+    job = await submitted(backend, clip(source.as_uri()), text("Hi", track=1))
+
+    assert await worker.run(max_jobs=1) == 1
+
+    job = await backend.jobs.get(job.id)
+    timeline = await backend.timeline.get(job.id)
+    video = workplace.output_dir / f"{job.id}.mp4"
+    media = probe(video)
+    assert (job.status, job.progress_percentage) == (JobStatus.COMPLETED, 100)
+    assert (job.output_url, job.output_size) == (video.as_uri(), video.stat().st_size)
+    assert (media.width, media.height) == (128, 72)
+    assert media.duration == pytest.approx(0.5, abs=0.05)
+    assert [step.step for step in timeline] == list(ProcessingStep)
+    assert all(step.success and step.progress_percentage == 100 for step in timeline)
+    assert all(step.cpu_usage is not None and step.memory_usage for step in timeline)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code", "step"),
+    [
+        ("missing.mp4", None, "source_missing", ProcessingStep.VALIDATION),
+        ("notes.mp4", b"not a video", "source_unreadable", ProcessingStep.PROCESSING),
+    ],
+)
+async def test_bad_source__fails_job_and_step_readably(
+    backend: AsyncReelbase,
+    worker: Worker,
+    tmp_path: Path,
+    name: str,
+    content: bytes | None,
+    code: str,
+    step: ProcessingStep,
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    job = await submitted(backend, text(), clip((tmp_path / name).as_uri()))
+
+    await worker.run(max_jobs=1)
+
+    job = await backend.jobs.get(job.id)
+    last = (await backend.timeline.get(job.id))[-1]
+    assert (job.status, job.error_code) == (JobStatus.FAILED, code)
+    assert job.error_message is not None
+    assert name in job.error_message
+    assert "Element 1" in job.error_message
+    assert job.error_details["element_order"] == 1
+    assert (last.step, last.success, last.error_message) == (step, False, job.error_message)
+
+
+async def test_source_outside_the_allowed_directories__is_refused(
+    backend: AsyncReelbase, worker: Worker
+) -> None:
+    job = await submitted(backend, clip("file:///etc/passwd"))
+
+    await worker.run(max_jobs=1)
+
+    assert (await backend.jobs.get(job.id)).error_code == "source_forbidden"
+
+
+async def test_many_workers__render_each_job_once(backend: AsyncReelbase, workplace: Workplace) -> None:
+    jobs = [await submitted(backend, text(str(n))) for n in range(4)]
+    workers = [Worker(backend, workplace, poll_interval=0.05) for _ in range(3)]
+    running = [asyncio.create_task(worker.run()) for worker in workers]
+
+    async def all_completed() -> None:
+        assert {(await backend.jobs.get(job.id)).status for job in jobs} == {JobStatus.COMPLETED}
+
+    await eventually(all_completed, seconds=60)
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+
+    for job in jobs:
+        assert len(await backend.timeline.get(job.id)) == len(ProcessingStep)
+
+
+async def test_cancelled_worker__gives_its_job_back(
+    backend: AsyncReelbase, worker: Worker, tmp_path: Path
+) -> None:
+    source = (await make_samples(tmp_path))[0]
+    job = (
+        await backend.jobs.create_video(
+            "mp4", 3840, 2160, elements=[clip(source.as_uri())], estimated_duration=60
+        )
+    ).job
+    running = asyncio.create_task(worker.run())
+
+    async def encoding() -> None:
+        assert (await backend.jobs.get(job.id)).current_step is ProcessingStep.ENCODING
+
+    await eventually(encoding, seconds=30)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    given_back = await backend.jobs.get(job.id)
+    assert (given_back.status, given_back.current_step) == (JobStatus.PENDING, None)
+    assert [s.success for s in await backend.timeline.get(job.id)] == [True, True, True, True, False]
+
+
+async def test_job_cancelled_by_its_owner__is_given_up(
+    backend: AsyncReelbase, worker: Worker, workplace: Workplace, tmp_path: Path
+) -> None:
+    source = (await make_samples(tmp_path))[0]
+    job = (
+        await backend.jobs.create_video(
+            "mp4", 1920, 1080, elements=[clip(source.as_uri())], estimated_duration=60
+        )
+    ).job
+    running = asyncio.create_task(worker.run(max_jobs=1))
+
+    async def encoding() -> None:
+        assert (await backend.jobs.get(job.id)).current_step is ProcessingStep.ENCODING
+
+    await eventually(encoding, seconds=30)
+    await backend.jobs.update_status(job.id, JobStatus.CANCELLED)
+
+    assert await running == 1
+    assert (await backend.jobs.get(job.id)).status is JobStatus.CANCELLED
+    assert not list(workplace.output_dir.glob("*"))
