@@ -72,15 +72,21 @@ class Replication:
         return changes
 
     async def _follow(self) -> None:
+        connection = await _connect(self._dsn)
+        # No `async with`, which would try to end a transaction on a connection that only streams.
+        try:
+            await self._pass_on(_Stream(connection))
+        finally:
+            await connection.close()
+
+    async def _pass_on(self, stream: "_Stream") -> None:
         decoder = Decoder()
-        async with await _connect(self._dsn) as connection:
-            stream = _Stream(connection)
-            await stream.start()
-            self._streaming.set()
-            while True:
-                change = decoder.decode(await stream.receive())
-                if change:
-                    await self._backlog.put(change)
+        await stream.start()
+        self._streaming.set()
+        while True:
+            change = decoder.decode(await stream.receive())
+            if change:
+                await self._backlog.put(change)
 
 
 class _Stream:
