@@ -16,6 +16,7 @@ from localbase.locks import FileLock
 
 HOME_VARIABLE = "LOCALBASE_HOME"
 _EPHEMERAL_PREFIX = "localbase-"
+_LOCK = "lock"
 
 
 def home() -> Path:
@@ -59,45 +60,66 @@ class DataDirectory:
 
 def open_data_directory(path: Path, account: Account | None) -> DataDirectory:
     """Take a folder for data that stays. Raises LocalbaseError when it is taken or out of reach."""
-    _make(path, account)
-    lock = FileLock.acquire(path / "lock")
+    _check_reach(_nearest_existing(path), path, account)
+    _make(path)
+    lock = FileLock.acquire(path / _LOCK)
     if lock is None:
         raise LocalbaseError(f"The data directory {path} is in use by another stack.", "Choose another one.")
+    hand_over(account, path)
     return DataDirectory(path, account, lock)
 
 
 def new_ephemeral_directory(account: Account | None) -> DataDirectory:
     """A folder that goes with its stack. Its lock is taken before anybody could take it for abandoned."""
     path = Path(tempfile.mkdtemp(prefix=_EPHEMERAL_PREFIX))
-    lock = FileLock.acquire(path / "lock")
+    lock = FileLock.acquire(path / _LOCK)
     if lock is None:
         raise LocalbaseError(f"Somebody else took the new folder {path}.", "Start again.")
-    _make(path, account)
-    return DataDirectory(path, account, lock, ephemeral=True)
+    directory = DataDirectory(path, account, lock, ephemeral=True)
+    try:
+        hand_over(account, path)
+        _check_reach(path, path, account)
+    except BaseException:
+        directory.release()
+        raise
+    return directory
 
 
 def abandoned_directories(account: Account | None) -> list[DataDirectory]:
     """Ephemeral folders whose stack was killed, taken over."""
     found = []
     for path in Path(tempfile.gettempdir()).glob(f"{_EPHEMERAL_PREFIX}*/"):
-        if not (path / "lock").exists() or not os.access(path / "lock", os.W_OK):
+        if not (path / _LOCK).exists() or not os.access(path / _LOCK, os.W_OK):
             continue
-        lock = FileLock.acquire(path / "lock")
+        lock = FileLock.acquire(path / _LOCK)
         if lock is not None:
             found.append(DataDirectory(path, account, lock, ephemeral=True))
     return found
 
 
-def _make(path: Path, account: Account | None) -> None:
+def _make(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o755)
-        hand_over(account, path)
+        foreign = not (path / _LOCK).exists() and any(path.iterdir())
     except OSError as error:
         raise LocalbaseError(
-            f"The data directory {path} cannot be made: {error.strerror}.",
+            f"The data directory {path} cannot be used: {error.strerror}.",
             "Choose another one with --data-dir.",
         ) from error
-    if not can_enter(account, path):
+    if foreign:
+        # It is about to be given to another user; that must never happen to somebody's own folder.
+        raise LocalbaseError(
+            f"{path} is not empty and holds no data of localbase.",
+            "Choose a new or empty folder with --data-dir.",
+        )
+
+
+def _nearest_existing(path: Path) -> Path:
+    return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
+def _check_reach(folder: Path, path: Path, account: Account | None) -> None:
+    if not can_enter(account, folder):
         who = account.name if account else "the current user"
         raise LocalbaseError(
             f"The data directory {path} cannot be reached by {who}, who runs Postgres.",

@@ -6,10 +6,13 @@ import socket
 from localbase.errors import LocalbaseError
 
 HOST = "127.0.0.1"
+_HIGHEST = 65535
 
 
 def claim_port(port: int) -> int:
     """The port itself when nobody listens on it, a free one for 0."""
+    if not 0 <= port <= _HIGHEST:
+        raise LocalbaseError(f"{port} is no port number.", f"Choose one from 1 to {_HIGHEST}, or 0 for any.")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
