@@ -46,8 +46,10 @@ class RealtimeServer:
         self._sockets: set[Socket] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._subscribing: dict[Channel, asyncio.Task[None]] = {}
+        self._failed = False
 
     async def start(self) -> None:
+        """Returns at once; what clients ask for waits until the database answers."""
         await self._pool.open()
         self._spawn(self._replication.run(), "realtime-replication")
         self._spawn(self._deliver(), "realtime-delivery")
@@ -64,6 +66,8 @@ class RealtimeServer:
         """GET /realtime/v1/websocket"""
         apikey = request.query.get("apikey") or request.headers.get("x-api-key")
         version = request.query.get("vsn", Version.V1)
+        if self._failed:
+            return web.Response(status=503)
         if apikey is None:
             return _unauthorized("API key is missing")
         try:
@@ -153,7 +157,11 @@ class RealtimeServer:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            _LOG.critical("%s failed", task.get_name(), exc_info=error)
+            _LOG.critical("%s failed, no more realtime", task.get_name(), exc_info=error)
+            self._failed = True
+            # Better no connection than one on which silence means nothing.
+            for socket in self._sockets:
+                socket.abort()
 
 
 def _unauthorized(reason: str) -> web.Response:

@@ -19,6 +19,8 @@ from localbase.realtime.session import Authorize, Effects, SendEarlier, Session,
 # As long as the real server waits for a client that has nothing to say.
 IDLE_S = 66.0
 MAX_FRAME = 5 * 1000 * 1000
+# How long a client may take to answer a close.
+_CLOSE_S = 2.0
 
 _LOG = logging.getLogger(__name__)
 
@@ -47,15 +49,17 @@ class Socket:
         self._request = request
         self._version = version
         self._backend = backend
-        self._outbox = Outbox(version, encoder, self._abort)
+        self._outbox = Outbox(version, encoder, self._overflow)
         self._session = session(self._outbox.send)
         self._expiry: asyncio.TimerHandle | None = None
-        self.response = web.WebSocketResponse(max_msg_size=MAX_FRAME, compress=False)
+        self.response = web.WebSocketResponse(timeout=_CLOSE_S, max_msg_size=MAX_FRAME, compress=False)
 
     async def run(self) -> None:
         """Serve the client until either side closes."""
         await self.response.prepare(self._request)
         writer = asyncio.create_task(self._write(), name="realtime-socket-writer")
+        # A writer that gives up takes the socket with it; nobody would hear of anything any more.
+        writer.add_done_callback(self._wrote)
         try:
             await self._read()
         finally:
@@ -67,7 +71,13 @@ class Socket:
                 await writer
 
     async def shut(self) -> None:
+        """Close because the server stops."""
         await self.response.close(code=WSCloseCode.SERVICE_RESTART)
+
+    def abort(self) -> None:
+        """Drop the connection without a word."""
+        if self._request.transport:
+            self._request.transport.abort()
 
     async def _read(self) -> None:
         while True:
@@ -127,7 +137,10 @@ class Socket:
             self._backend.unsubscribe(effect.channel)
         self._arm()
 
-    def _abort(self) -> None:
-        _LOG.warning("a realtime client does not read what it subscribed to; connection cut")
-        if self._request.transport:
-            self._request.transport.abort()
+    def _wrote(self, writer: asyncio.Task[None]) -> None:
+        if not writer.cancelled():
+            self.abort()
+
+    def _overflow(self) -> None:
+        _LOG.warning("a realtime client does not read what is sent to it; connection cut")
+        self.abort()

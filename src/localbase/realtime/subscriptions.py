@@ -67,12 +67,8 @@ async def check(connection: AsyncConnection, channel: Channel, identity: Identit
 
 
 async def _check_binding(connection: AsyncConnection, binding: Binding, role: str) -> None:
-    oids = await published_tables(connection, binding.schema, binding.table)
-    if not oids:
-        raise BindingError(
-            f"{_UNABLE} Please check Realtime is enabled for the given connect parameters: {binding}"
-        )
     try:
+        oids = await published_tables(connection, binding.schema, binding.table)
         await connection.execute("select quote_ident(%s)::regrole", [role])
         for table in (await read_tables(connection, oids, [role])).values():
             await _check_columns(connection, binding, table, role)
@@ -81,9 +77,12 @@ async def _check_binding(connection: AsyncConnection, binding: Binding, role: st
     except errors.Error as error:
         raise BindingError(
             f"{_UNABLE} An exception happened so please check your connect parameters: {binding}. "
-            f"Exception: ERROR {error.sqlstate} ({_condition_name(error)}) "
-            f"{error.diag.message_primary or error}"
+            f"Exception: {_quote(error)}"
         ) from error
+    if not oids:
+        raise BindingError(
+            f"{_UNABLE} Please check Realtime is enabled for the given connect parameters: {binding}"
+        )
 
 
 async def _check_columns(connection: AsyncConnection, binding: Binding, table: Table, role: str) -> None:
@@ -136,6 +135,7 @@ async def _check_list(connection: AsyncConnection, condition: Condition, column:
         raise errors.RaiseException(f"too many values for `in` filter. Maximum {MAX_LIST}")
 
 
-def _condition_name(error: errors.Error) -> str:
-    """The name Postgres gives the error's condition, as `undefined_object`."""
-    return re.sub(r"(?<=.)(?=[A-Z])", "_", type(error).__name__).lower()
+def _quote(error: errors.Error) -> str:
+    """The error as the server writes it, with the name of its condition: `undefined_object`."""
+    condition = re.sub(r"(?<=.)(?=[A-Z])", "_", type(error).__name__).lower()
+    return f"ERROR {error.sqlstate} ({condition}) {error.diag.message_primary or error}"

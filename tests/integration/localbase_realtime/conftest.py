@@ -8,13 +8,16 @@ from typing import Any
 
 import psycopg
 import pytest
-from aiohttp import ClientSession, ClientWebSocketResponse
+from aiohttp import ClientSession, ClientWebSocketResponse, web
 from supabase import AsyncClient, acreate_client
 
+from localbase.keys import Keys
 from localbase.pytest_plugin import LocalStack
+from localbase.realtime import RealtimeServer
 from localbase.tokens import sign
 
 DEADLINE_S = 15
+BROADCAST = "/realtime/v1/api/broadcast"
 
 _SCHEMA = """
 create table public.notes (id int primary key, owner text, body text);
@@ -117,3 +120,29 @@ async def open_wire(localbase: LocalStack) -> AsyncIterator[Callable[..., Awaita
             return Wire(await session.ws_connect(url, params=query, max_msg_size=0))
 
         yield connect
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Callable[[str], Awaitable[str]]]:
+    """Runs a server of the test's own for the database of a DSN; gives its address."""
+    async with AsyncExitStack() as running:
+
+        async def start(dsn: str) -> str:
+            server = RealtimeServer(dsn, Keys.local())
+            await server.start()
+            running.push_async_callback(server.stop)
+            runner = web.AppRunner(_application(server))
+            await runner.setup()
+            running.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            return f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+        yield start
+
+
+def _application(server: RealtimeServer) -> web.Application:
+    application = web.Application()
+    application.router.add_get("/realtime/v1/websocket", server.handle)
+    application.router.add_post(BROADCAST, server.handle_broadcast)
+    application.router.add_post(f"{BROADCAST}/{{topic}}/events/{{event}}", server.handle_broadcast)
+    return application

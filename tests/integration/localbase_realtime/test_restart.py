@@ -2,18 +2,16 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from aiohttp import web
 
 from localbase.database import bootstrap
 from localbase.keys import Keys
 from localbase.postgres import PostgresServer
-from localbase.realtime import RealtimeServer
 from localbase.stack import StackOptions, running_server
 
 
@@ -32,30 +30,18 @@ def postgres(tmp_path: Path) -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest.fixture
-async def url(postgres: PostgresServer) -> AsyncIterator[str]:
-    server = RealtimeServer(postgres.database().dsn(), Keys.local())
-    await server.start()
-    application = web.Application()
-    application.router.add_get("/realtime/v1/websocket", server.handle)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await server.stop()
-    await runner.cleanup()
-
-
 @pytest.mark.local_stack
 async def test_sockets_and_channels_survive(
-    postgres: PostgresServer, url: str, open_wire: Callable[..., Awaitable[Any]]
+    postgres: PostgresServer,
+    serve: Callable[[str], Awaitable[str]],
+    open_wire: Callable[..., Awaitable[Any]],
 ) -> None:
     dsn = postgres.database().dsn()
     with psycopg.connect(dsn) as connection:
         connection.execute("create table notes (id int primary key)")
         connection.execute("grant select on notes to service_role")
         connection.execute("alter publication supabase_realtime add table notes")
-    wire = await open_wire(Keys.local().service_role_key, url)
+    wire = await open_wire(Keys.local().service_role_key, await serve(dsn))
     binding = {"event": "*", "schema": "public", "table": "notes"}
     await wire.join("realtime:a", {"postgres_changes": [binding]})
     assert (await wire.receive())[1]["message"] == "Subscribed to PostgreSQL"
