@@ -5,6 +5,7 @@ import time
 import uuid
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from multidict import CIMultiDict
 
 from localbase.keys import Keys
@@ -16,7 +17,7 @@ from localbase.rest import RestRequest, RestServer
 from localbase.tokens import InvalidTokenError
 
 _REST = "/rest/v1"
-_REALTIME = "/realtime/v1/websocket"
+_REALTIME = "/realtime/v1"
 _MAX_BODY = 10 * 1024 * 1024
 _SHUTDOWN_S = 2.0
 _OPAQUE = "Bearer sb_"
@@ -70,9 +71,7 @@ class Gateway:
         await self._rest.stop()
 
     async def _listen(self) -> None:
-        application = web.Application(client_max_size=_MAX_BODY)
-        application.router.add_route("*", "/{path:.*}", self._logged)
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=_SHUTDOWN_S)
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self._host, self._port).start()
@@ -80,43 +79,15 @@ class Gateway:
             raise port_error(self._port, error) from error
         self._port = self._runner.addresses[0][1]
 
-    async def _logged(self, request: web.Request) -> web.StreamResponse:
-        begin, request_id = time.perf_counter(), uuid.uuid4().hex[:12]
-        response = await self._answered(request)
-        if not response.prepared:
-            response.headers["Access-Control-Allow-Origin"] = "*"
-            response.headers["X-Request-Id"] = request_id
-        # Neither query nor headers: they may hold keys and personal data.
-        _LOG.info(
-            "%s %s %d %.1f ms %s",
-            request.method,
-            request.path,
-            response.status,
-            (time.perf_counter() - begin) * 1000,
-            request_id,
-        )
-        return response
-
-    async def _answered(self, request: web.Request) -> web.StreamResponse:
-        try:
-            return await self._route(request)
-        except web.HTTPRequestEntityTooLarge:
-            return web.json_response({"message": "Request size limit exceeded"}, status=413)
-        except Exception:  # noqa: BLE001  logged, and answered
-            # The last resort: a client gets an answer and the log says why.
-            _LOG.exception("%s %s failed", request.method, request.path)
-            return web.json_response({"message": "An unexpected error occurred"}, status=500)
-
-    async def _route(self, request: web.Request) -> web.StreamResponse:
-        if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
-            return _preflight(request)
-        if request.path == "/health":
-            return web.json_response({"status": "ok"})
-        if request.path == _REALTIME:
-            return await self._realtime.handle(request)
-        if request.path.startswith(f"{_REST}/"):
-            return await self._to_rest(request)
-        return web.json_response({"message": "no Route matched with those values"}, status=404)
+    def _application(self) -> web.Application:
+        application = web.Application(client_max_size=_MAX_BODY, middlewares=[_log, _answer_always, _cors])
+        router, realtime = application.router, self._realtime
+        router.add_get("/health", _health)
+        router.add_route("*", f"{_REST}/{{path:.*}}", self._to_rest)
+        router.add_get(f"{_REALTIME}/websocket", realtime.handle)
+        router.add_post(f"{_REALTIME}/api/broadcast", realtime.handle_broadcast)
+        router.add_post(f"{_REALTIME}/api/broadcast/{{topic}}/events/{{event}}", realtime.handle_broadcast)
+        return application
 
     async def _to_rest(self, request: web.Request) -> web.StreamResponse:
         apikey = request.headers.get("apikey") or request.query.get("apikey")
@@ -159,13 +130,54 @@ def _refused(message: str, hint: str) -> web.Response:
     return web.json_response({"message": message, "hint": hint}, status=401)
 
 
+async def _health(_request: web.Request) -> web.Response:
+    return web.json_response({"status": "ok"})
+
+
+@web.middleware
+async def _log(request: web.Request, handler: Handler) -> web.StreamResponse:
+    begin, request_id = time.perf_counter(), uuid.uuid4().hex[:12]
+    response = await handler(request)
+    if not response.prepared:
+        response.headers["X-Request-Id"] = request_id
+    # Neither query nor headers: they may hold keys and personal data.
+    elapsed_ms = (time.perf_counter() - begin) * 1000
+    _LOG.info("%s %s %d %.1f ms %s", request.method, request.path, response.status, elapsed_ms, request_id)
+    return response
+
+
+@web.middleware
+async def _answer_always(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Whatever happens, a client gets JSON and the log says why."""
+    try:
+        return await handler(request)
+    except web.HTTPRequestEntityTooLarge:
+        return web.json_response({"message": "Request size limit exceeded"}, status=413)
+    except web.HTTPNotFound:
+        return web.json_response({"message": "no Route matched with those values"}, status=404)
+    except web.HTTPException as error:
+        return web.json_response({"message": error.reason}, status=error.status)
+    except Exception:
+        _LOG.exception("%s %s failed", request.method, request.path)
+        return web.json_response({"message": "An unexpected error occurred"}, status=500)
+
+
+@web.middleware
+async def _cors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        response: web.StreamResponse = _preflight(request)
+    else:
+        response = await handler(request)
+    if not response.prepared:
+        response.headers["Access-Control-Allow-Origin"] = "*"
+    return response
+
+
 def _preflight(request: web.Request) -> web.Response:
-    wanted = request.headers.get("Access-Control-Request-Headers", "*")
     return web.Response(
-        status=200,
         headers={
             "Access-Control-Allow-Methods": "GET, POST, PATCH, PUT, DELETE, OPTIONS, HEAD",
-            "Access-Control-Allow-Headers": wanted,
+            "Access-Control-Allow-Headers": request.headers.get("Access-Control-Request-Headers", "*"),
             "Access-Control-Max-Age": "3600",
         },
     )
