@@ -54,7 +54,11 @@ async def deliver(
     for of_table in by_table.values():
         await _decide(connection, of_table)
     for candidate in candidates:
-        _send(candidate)
+        try:
+            _send(candidate)
+        except (ValueError, RecursionError):
+            # Postgres stores JSON and numbers which Python cannot write; such a row is nobody else's concern.
+            _LOG.exception("a row of %s cannot be sent", candidate.table.name)
 
 
 async def _candidates(

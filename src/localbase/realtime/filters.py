@@ -1,6 +1,5 @@
 """The `filter` text of a postgres_changes binding: conditions on columns, joined by commas."""
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -50,12 +49,18 @@ def parse_filter(text: str) -> tuple[Condition, ...]:
     return tuple(_parse_condition(part.strip()) for part in _split(text)) if text else ()
 
 
-# A comma inside parentheses belongs to the list of an `in`.
-_PART = re.compile(r"(?:\([^()]*\)|[^,])+")
-
-
 def _split(text: str) -> list[str]:
-    return _PART.findall(text) or [text]
+    """The parts between commas, but for those inside parentheses and, in there, inside quotes."""
+    parts, depth, quoted = [""], 0, False
+    for char in text:
+        if char == "," and depth == 0:
+            parts.append("")
+            continue
+        quoted ^= char == '"' and depth > 0
+        if not quoted:
+            depth += (char == "(") - (char == ")" and depth > 0)
+        parts[-1] += char
+    return parts
 
 
 def _parse_condition(part: str) -> Condition:

@@ -77,7 +77,7 @@ def decode(version: Version, frame: str | bytes) -> Incoming | None:
         return _decode_binary(frame) if version is Version.V2 else None
     try:
         value = loads(frame)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return _from_array(value) if version is Version.V2 else _from_object(value)
 
@@ -88,13 +88,16 @@ def encode(version: Version, message: Outgoing) -> str | bytes | None:
         return _encode_binary(message) if version is Version.V2 else _binary_as_object(message)
     if version is Version.V2:
         return dumps([message.join_ref, message.ref, message.topic, message.event, message.payload])
-    fields = {"ref": message.ref, "payload": message.payload, "event": message.event, "topic": message.topic}
-    return dumps(fields)
+    return _object(message)
 
 
 def loads(text: str | bytes) -> Any:
-    """JSON as the standard has it: NaN, infinities and numbers too large for a float are refused."""
-    return json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    """JSON that can be written again. Raises ValueError for NaN, infinities and half a surrogate pair too."""
+    text = text.decode() if isinstance(text, bytes) else text
+    value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    if "\\u" in text:
+        dumps(value).encode()
+    return value
 
 
 def dumps(value: Any) -> str:
@@ -134,6 +137,8 @@ def _from_array(value: Any) -> Message | None:
 def _decode_binary(frame: bytes) -> BinaryPush | None:
     if len(frame) < _PUSH_HEADER or frame[0] != _PUSH_KIND:
         return None
+    if len(frame) < _PUSH_HEADER + sum(frame[1:6]):
+        return None
     fields, rest = _split(frame[_PUSH_HEADER:], frame[1:6])
     try:
         join_ref, ref, topic, event = (field.decode() for field in fields[:4])
@@ -161,7 +166,15 @@ def _encode_binary(message: BinaryBroadcast) -> bytes | None:
 def _binary_as_object(message: BinaryBroadcast) -> str | None:
     if message.encoding != Encoding.JSON:
         return None
-    payload = {"type": "broadcast", "event": message.event, "payload": loads(message.payload)}
-    if message.meta:
-        payload["meta"] = loads(message.meta)
-    return encode(Version.V1, Message(message.topic, "broadcast", payload))  # type: ignore[return-value]
+    try:
+        payload = {"type": "broadcast", "event": message.event, "payload": loads(message.payload)}
+        if message.meta:
+            payload["meta"] = loads(message.meta)
+    except (ValueError, RecursionError):
+        return None
+    return _object(Message(message.topic, "broadcast", payload))
+
+
+def _object(message: Message) -> str:
+    fields = {"ref": message.ref, "payload": message.payload, "event": message.event, "topic": message.topic}
+    return dumps(fields)

@@ -1,11 +1,12 @@
 """Values as the log carries them, text in Postgres's own notation, to JSON as Realtime presents them."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from localbase.realtime.protocol import loads
-
+# Of Postgres's own numbers; only the text of a column of type json can have a larger one.
+_MAX_EXPONENT = 131_072
 _NOT_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})
 
 
@@ -22,8 +23,15 @@ def _number(text: str) -> int | float | None:
     if text in _NOT_FINITE:
         return None
     number = Decimal(text)
-    exponent = number.as_tuple().exponent
-    return float(number) if isinstance(exponent, int) and exponent < 0 else int(number)
+    exponent = int(number.as_tuple().exponent)
+    if exponent > _MAX_EXPONENT:
+        raise ValueError(f"{text} has too many digits")
+    return float(number) if exponent < 0 else int(number)
+
+
+def _json(text: str) -> Any:
+    # Numbers are those of Postgres, which writes 1e2 as 100.
+    return json.loads(text, parse_float=_number)
 
 
 def _timestamp(text: str) -> str:
@@ -99,8 +107,8 @@ def _bare(text: str, start: int, delimiter: str) -> tuple[str, int]:
 _CONVERSIONS: Mapping[str, Callable[[str], Any]] = {
     **dict.fromkeys(("int2", "int4", "int8", "float4", "float8", "numeric"), _number),
     "bool": lambda text: text == "t",
-    "json": loads,
-    "jsonb": loads,
+    "json": _json,
+    "jsonb": _json,
     "timestamp": _timestamp,
     "timestamptz": _timestamp,
     "bytea": lambda text: text.removeprefix("\\x"),

@@ -18,6 +18,11 @@ from localbase.realtime.filters import Condition, FilterError, Operator, parse_f
             'a=in.(x,"y z"), b=is.null',
             [Condition("a", Operator.IN, '{x,"y z"}'), Condition("b", Operator.IS, "null")],
         ),
+        (
+            'a=in.("x),y",z),b=eq.1',
+            [Condition("a", Operator.IN, '{"x),y",z}'), Condition("b", Operator.EQ, "1")],
+        ),
+        ("t=match.^((a|b),c)$", [Condition("t", Operator.MATCH, "^((a|b),c)$")]),
         ("t=match.^(a|b,c)$", [Condition("t", Operator.MATCH, "^(a|b,c)$")]),
     ],
 )

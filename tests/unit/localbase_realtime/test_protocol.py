@@ -66,6 +66,28 @@ def test_loads__refuses_what_json_cannot_say(text: str) -> None:
         loads(text)
 
 
+@pytest.mark.parametrize("text", [r'"\ud800"', r'{"\udc00":1}', "\xff"])
+def test_loads__refuses_text_that_cannot_be_written_again(text: str) -> None:
+    with pytest.raises(ValueError, match=r"surrogates|utf-8"):
+        loads(text.encode("latin-1"))
+
+
+def test_loads__whole_surrogate_pairs_are_text() -> None:
+    assert loads(r'"\ud83d\ude00"') == "😀"
+
+
+def test_decode__nested_too_deeply_is_nothing() -> None:
+    assert decode(Version.V2, "[" * 100_000) is None
+
+
+def test_decode__binary_push_that_is_too_short_is_nothing() -> None:
+    assert decode(Version.V2, bytes([3, 1, 1, 9, 1, 0, 1]) + b"11") is None
+
+
+def test_encode__json_that_is_none_cannot_be_said_in_v1() -> None:
+    assert encode(Version.V1, BinaryBroadcast("t", "e", b"", Encoding.JSON, b"{")) is None
+
+
 def test_decode__binary_push() -> None:
     frame = (
         bytes([3, 1, 2, 10, 2, 7, Encoding.JSON])

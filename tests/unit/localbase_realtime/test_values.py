@@ -22,6 +22,7 @@ from localbase.realtime.values import to_json
         ("jsonb", '{"a": [1, 2.50, null]}', {"a": [1, 2.5, None]}),
         ("timestamptz", "2024-03-01 10:34:56.789012+00", "2024-03-01T10:34:56.789012+00:00"),
         ("timestamptz", "0044-03-15 12:00:00+00 BC", "0044-03-15T12:00:00+00:00 BC"),
+        ("json", '{"a": [1e2, 1.5e-1]}', {"a": [100, 0.15]}),
         ("timestamptz", "infinity", "infinity"),
         ("timestamp", "2024-03-01 12:34:56", "2024-03-01T12:34:56"),
         ("bytea", "\\xdeadbeef", "deadbeef"),
@@ -71,3 +72,8 @@ def test_to_json__any_quoted_text_comes_through(items: list[str | None]) -> None
         return f'"{escaped}"'
 
     assert to_json(f"{{{','.join(map(quoted, items))}}}", "text", ",") == items
+
+
+def test_to_json__numbers_beyond_those_of_postgres_are_refused() -> None:
+    with pytest.raises(ValueError, match="too many digits"):
+        to_json("1e999999999", "json")
