@@ -8,6 +8,7 @@ from typing import Any
 
 from localbase.realtime.identity import Identity
 from localbase.realtime.joins import PREFIX, Join
+from localbase.realtime.limits import PRESENCE_CALLS, PRESENCE_WINDOW_S, Rate
 from localbase.realtime.protocol import Message, Outgoing
 
 Send = Callable[[Outgoing], None]
@@ -38,6 +39,7 @@ class Channel:
     presence_key: str = ""
     open: bool = False
     greeted: bool = False
+    presence_rate: Rate = field(default_factory=lambda: Rate(PRESENCE_CALLS, PRESENCE_WINDOW_S))
 
     def __post_init__(self) -> None:
         self.binding_ids = [next(_binding_ids) for _ in self.join.bindings]

@@ -12,6 +12,7 @@ from localbase.keys import Keys
 from localbase.realtime.channel import Channel, Permissions, Send
 from localbase.realtime.identity import Identity, TokenError, identify
 from localbase.realtime.joins import PREFIX, JoinError, Replay, parse_join
+from localbase.realtime.limits import MAX_CHANNELS, MAX_PAYLOAD
 from localbase.realtime.protocol import BinaryBroadcast, BinaryPush, Incoming, Message, Version, reply
 from localbase.realtime.rooms import Rooms
 
@@ -59,7 +60,13 @@ class Session:
         self._send = send
         self._channels: dict[str, Channel] = {}
 
-    def receive(self, message: Incoming, now: float) -> Effects:
+    def receive(self, message: Incoming, now: float, size: int = 0) -> Effects:
+        """`size` is that of the frame in bytes."""
+        channel = self._channels.get(message.topic)
+        broadcast = isinstance(message, BinaryPush) or message.event == "broadcast"
+        if channel and broadcast and size > MAX_PAYLOAD:
+            self._refuse_size(channel, message)
+            return []
         match message:
             case BinaryPush():
                 return self._receive_binary(message)
@@ -109,11 +116,16 @@ class Session:
     def _join(self, message: Message, now: float) -> Effects:
         try:
             join = parse_join(message.topic, message.payload)
+            self._check_number(message.topic)
             identity = self._identity_of_join(message.payload, now)
         except (JoinError, TokenError) as error:
             return self._refuse(message, error)
         channel = Channel(message.topic, message.join_ref, join, identity, self._send)
         return [Authorize(channel, message)] if join.private else self._admit(channel, message)
+
+    def _check_number(self, topic: str) -> None:
+        if len(self._channels) >= MAX_CHANNELS and topic not in self._channels:
+            raise JoinError("ChannelRateLimitReached", "Too many channels")
 
     def _identity_of_join(self, payload: dict[str, Any], now: float) -> Identity:
         given = (_token(payload.get(name)) for name in ("access_token", "user_token"))
@@ -162,7 +174,7 @@ class Session:
             case "broadcast":
                 return self._broadcast(channel, message)
             case "presence":
-                self._present(channel, message)
+                return self._present(channel, message, now)
         return []
 
     def _push_to_nothing(self, message: Incoming) -> Effects:
@@ -204,6 +216,10 @@ class Session:
         self._spread(channel, push, BinaryBroadcast(push.topic, push.event, b"", push.encoding, push.payload))
         return []
 
+    def _refuse_size(self, channel: Channel, push: Incoming) -> None:
+        if channel.join.ack and push.ref is not None:
+            self._send(reply(push, "payload_size_exceeded", status="error"))
+
     def _spread(self, channel: Channel, push: Incoming, message: Message | BinaryBroadcast) -> None:
         if not channel.permissions.write:
             return
@@ -211,9 +227,12 @@ class Session:
         if channel.join.ack and push.ref is not None:
             self._send(reply(push))
 
-    def _present(self, channel: Channel, message: Message) -> None:
+    def _present(self, channel: Channel, message: Message, now: float) -> Effects:
+        if channel.presence_rate.exceeded(now):
+            return self._shut(channel, "Client presence rate limit exceeded")
         answer = self._presence_answer(channel, message.payload)
         self._send(reply(message, answer, status="ok" if answer is None else "error"))
+        return []
 
     def _presence_answer(self, channel: Channel, payload: Any) -> dict[str, str] | None:
         """Track or untrack; None is success, anything else the error to answer with."""

@@ -93,7 +93,7 @@ class Socket:
     async def _receive(self, frame: WSMessage) -> None:
         message = decode(self._version, frame.data)
         if message is not None:
-            await self._perform(self._session.receive(message, time.time()))
+            await self._perform(self._session.receive(message, time.time(), len(frame.data)))
             self._arm()
 
     async def _write(self) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from localbase.realtime.channel import Permissions
 from localbase.realtime.joins import Replay
+from localbase.realtime.limits import MAX_CHANNELS, MAX_PAYLOAD, PRESENCE_CALLS, PRESENCE_WINDOW_S
 from localbase.realtime.protocol import BinaryBroadcast, BinaryPush, Encoding, Message, Version
 from localbase.realtime.session import Authorize, SendEarlier, Subscribe, Unsubscribe
 
@@ -368,3 +369,40 @@ def test_close__leaves_everything(peer: Any) -> None:
 
     assert [type(effect) for effect in peer.session.close()] == [Unsubscribe]
     assert peer.session.next_expiry() is None
+
+
+def test_limit__channels_of_a_socket(peer: Any) -> None:
+    for number in range(MAX_CHANNELS):
+        peer.join(f"realtime:{number}")
+    peer.take()
+
+    peer.join("realtime:0")
+    assert peer.take() == [JOINED, CLOSED]
+    peer.join(TOPIC)
+    assert peer.take() == [refused("ChannelRateLimitReached: Too many channels")]
+
+
+def test_limit__size_of_a_broadcast(peer: Any) -> None:
+    peer.join(TOPIC, config={"broadcast": {"self": True, "ack": True}})
+    peer.take()
+
+    for message in (
+        Message(TOPIC, "broadcast", {}, "1", "1"),
+        BinaryPush(TOPIC, "e", b"", Encoding.JSON, b"{}", "1", "1"),
+    ):
+        peer.session.receive(message, peer.now, MAX_PAYLOAD + 1)
+        assert peer.take() == [("phx_reply", {"status": "error", "response": "payload_size_exceeded"})]
+
+
+def test_limit__presence_calls(peer: Any) -> None:
+    peer.join(TOPIC)
+    for _ in range(PRESENCE_CALLS):
+        peer.push(TOPIC, "presence", {})
+    peer.now += PRESENCE_WINDOW_S
+    for _ in range(PRESENCE_CALLS):
+        peer.push(TOPIC, "presence", {})
+    peer.take()
+
+    peer.push(TOPIC, "presence", {})
+
+    assert peer.take() == [system("Client presence rate limit exceeded"), CLOSED]
