@@ -153,11 +153,11 @@ async def _answer_always(request: web.Request, handler: Handler) -> web.StreamRe
         return await handler(request)
     except web.HTTPRequestEntityTooLarge:
         return web.json_response({"message": "Request size limit exceeded"}, status=413)
-    except web.HTTPNotFound:
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
         return web.json_response({"message": "no Route matched with those values"}, status=404)
     except web.HTTPException as error:
         return web.json_response({"message": error.reason}, status=error.status)
-    except Exception:
+    except Exception:  # noqa: BLE001  the last resort: logged, and answered
         _LOG.exception("%s %s failed", request.method, request.path)
         return web.json_response({"message": "An unexpected error occurred"}, status=500)
 

@@ -1,0 +1,40 @@
+"""Projects in temporary folders."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from integration.localbase.projects import Project, make_project
+from localbase.testing import Cluster, running_cluster
+
+
+@pytest.fixture(scope="session")
+def localbase_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A server without any migration, so that these tests know nothing of the repository's own."""
+    with running_cluster(tmp_path_factory.mktemp("empty")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A place for data that the user who runs Postgres can enter, which pytest's own folders are not."""
+    folder = tmp_path_factory.mktemp("home")
+    for path in (folder, *folder.parents):
+        if path.owner() == folder.owner() and path.name.startswith(("home", "pytest-")):
+            path.chmod(0o755)
+    return folder
+
+
+@pytest.fixture
+def project(home: Path) -> Iterator[Project]:
+    project = make_project(home / "demo", home)
+    yield project
+    project.run("stop")
+
+
+@pytest.fixture
+def other_project(home: Path) -> Iterator[Project]:
+    project = make_project(home / "other", home)
+    yield project
+    project.run("stop")
