@@ -100,10 +100,8 @@ async def _follow(
             if not shown.done() and died.result() != 0:
                 raise ReelbaseError(f"The worker ended with exit code {died.result()}; see its log above.")
             await shown
-            console.print(
-                f"{events.counts.pushed + events.counts.read} events: {events.counts.pushed} pushed by Realtime, "
-                f"{events.counts.read} read from the log."
-            )
+            pushed, read = events.counts.pushed, events.counts.read
+            console.print(f"{pushed + read} events: {pushed} pushed by Realtime, {read} read from the log.")
         finally:
             shown.cancel()
             died.cancel()

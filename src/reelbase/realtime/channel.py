@@ -96,7 +96,8 @@ async def _join(client: AsyncRealtimeClient, topic: Any, channel: Channel, secon
             await topic.subscribe(channel.on_state)
             await _first(channel.confirmed.wait(), channel.ended)
     except (OSError, TimeoutError) as error:
-        raise ConnectionFailed(f"Realtime cannot be reached ({error or 'no answer in time'}).") from error
+        reason = str(error) or "no answer in time"
+        raise ConnectionFailed(f"Realtime cannot be reached ({reason}).") from error
 
 
 def _watch_reader(client: AsyncRealtimeClient, channel: Channel) -> None:
