@@ -15,6 +15,8 @@ import pytest
 from reelbase import AsyncReelbase, Job, JobStatus, Reelbase
 from support import AnyClient, Target
 
+pytest_plugins = ["worker_fixtures"]
+
 _VARIABLES = (
     "SUPABASE_URL",
     "SUPABASE_ANON_KEY",

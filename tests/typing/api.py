@@ -37,7 +37,7 @@ def synchronous(client: Reelbase, job_id: UUID, element: ElementSpec) -> None:
 
 async def asynchronous(client: AsyncReelbase, job_id: UUID, element: ElementSpec) -> None:
     getting = client.jobs.get(job_id)
-    assert_type(getting, Coroutine[Any, Any, Job])
+    _ = assert_type(getting, Coroutine[Any, Any, Job])
     assert_type(await getting, Job)
     assert_type(await client.jobs.list(), JobPage)
     assert_type(await client.elements.add(job_id, element), Element)

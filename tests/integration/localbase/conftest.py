@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from integration.localbase.projects import Project, make_project
+from localbase.pytest_plugin import LocalStack
 from localbase.testing import Cluster, running_cluster
 
 
@@ -14,6 +15,13 @@ def localbase_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clus
     """A server without any migration, so that these tests know nothing of the repository's own."""
     with running_cluster(tmp_path_factory.mktemp("empty")) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def localbase_shared(localbase_cluster: Cluster) -> Iterator[LocalStack]:
+    """Of that server: the plugin's own fixture is made once, for whichever server is asked for first."""
+    with localbase_cluster.stack() as stack:
+        yield stack
 
 
 @pytest.fixture

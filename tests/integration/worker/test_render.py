@@ -182,7 +182,7 @@ class TestSources:
     """What `probe` accepts, ffmpeg must accept under the demuxer's name that `probe` found."""
 
     @pytest.mark.parametrize("name", ["a.webm", "a.mkv", "a.mov", "a.avi", "a.ts", "a.ogv", "a.gif"])
-    async def test_every_kind_of_clip(  # noqa: PLR0917 # pytest fills them by name
+    async def test_every_kind_of_clip(  # pytest fills them by name
         self, render: Render, layer: MakeLayer, ffmpeg: Ffmpeg, sources: Path, tmp_path: Path, name: str
     ) -> None:
         ffmpeg("-i", sources / "red.mp4", "-t", "0.4", "-q:v", "3", tmp_path / name)
@@ -204,7 +204,7 @@ class TestSources:
         assert video.colour(30, 30, 24) == "yellow"
 
     @pytest.mark.parametrize("name", ["a.mp3", "a.m4a", "a.flac", "a.ogg", "a.opus", "a.aac", "a.wav"])
-    async def test_every_kind_of_sound(  # noqa: PLR0917 # pytest fills them by name
+    async def test_every_kind_of_sound(  # pytest fills them by name
         self, render: Render, layer: MakeLayer, ffmpeg: Ffmpeg, sources: Path, tmp_path: Path, name: str
     ) -> None:
         ffmpeg("-i", sources / "beep.wav", tmp_path / name)

@@ -199,7 +199,7 @@ def test_compose__knows_the_size_of_the_video(
         ("unsupported_media", {}, IMAGE, {"type": "audio"}),
     ],
 )
-def test_compose__refuses(  # noqa: PLR0917 # pytest fills them by name
+def test_compose__refuses(  # pytest fills them by name
     make_job: Callable[..., Job],
     layer: MakeLayer,
     code: str,

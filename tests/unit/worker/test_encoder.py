@@ -1,6 +1,7 @@
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -13,6 +14,7 @@ from reelbase.worker.errors import RenderError
 
 # Many times real time, and still far from its end when a test stops it.
 LONG = ["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30:duration=3600", "-c:v", "mpeg4"]
+Children = Callable[[], list[psutil.Process]]
 SHORT = ["-f", "lavfi", "-i", "testsrc2=size=64x36:rate=25:duration=1"]
 
 
@@ -20,8 +22,12 @@ async def unheard(_: float) -> None:
     """Nobody watches."""
 
 
-def children() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
+@pytest.fixture
+def children() -> Callable[[], list[psutil.Process]]:
+    """Processes begun since the test began; the test run has others."""
+    this = psutil.Process()
+    before = set(this.children(recursive=True))
+    return lambda: [child for child in this.children(recursive=True) if child not in before]
 
 
 def script(path: Path, body: str) -> Path:
@@ -43,7 +49,7 @@ async def test_encode__makes_the_file_and_tells_how_far_it_is(tmp_path: Path) ->
     assert heard[-1] == 100
 
 
-async def test_encode__cancelled_leaves_neither_process_nor_file(tmp_path: Path) -> None:
+async def test_encode__cancelled_leaves_neither_process_nor_file(tmp_path: Path, children: Children) -> None:
     begun = asyncio.Event()
 
     async def on_progress(_: float) -> None:
@@ -63,7 +69,7 @@ async def test_encode__cancelled_leaves_neither_process_nor_file(tmp_path: Path)
     assert not output.exists()
 
 
-async def test_encode__stops_when_its_listener_fails(tmp_path: Path) -> None:
+async def test_encode__stops_when_its_listener_fails(tmp_path: Path, children: Children) -> None:
     async def on_progress(_: float) -> None:
         raise LookupError("the job is gone")
 
@@ -85,7 +91,9 @@ async def test_encode__keeps_no_file_that_nobody_was_told_of(tmp_path: Path) -> 
     assert not (tmp_path / "a.mp4").exists()
 
 
-async def test_encode__kills_what_does_not_listen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_encode__kills_what_does_not_listen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, children: Children
+) -> None:
     deaf = "trap '' TERM\necho out_time_us=500000\nwhile :; do read -r line < /dev/zero; done"
     script(tmp_path / "ffmpeg", deaf)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")

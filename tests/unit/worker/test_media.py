@@ -46,7 +46,7 @@ def test_probe__describes_a_clip(clip: Path) -> None:
         ("a.aac", (), MediaKind.AUDIO),
     ],
 )
-def test_probe__knows_the_kinds(  # noqa: PLR0917 # pytest fills them by name
+def test_probe__knows_the_kinds(  # pytest fills them by name
     ffmpeg: Ffmpeg, clip: Path, tmp_path: Path, name: str, options: tuple[str, ...], kind: MediaKind
 ) -> None:
     ffmpeg("-i", clip, "-t", "0.2", *options, tmp_path / name)
