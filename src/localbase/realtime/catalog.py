@@ -109,5 +109,6 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 
 
 def _column(row: dict[str, Any]) -> Column:
-    values = {field.name: row[field.name] for field in fields(Column)}
-    return Column(**values | {"readers": frozenset(row["readers"])})
+    values: dict[str, Any] = {field.name: row[field.name] for field in fields(Column)}
+    values["readers"] = frozenset(row["readers"])
+    return Column(**values)

@@ -116,7 +116,7 @@ def _readable() -> Iterator[None]:
     except av.error.ArgumentError as error:
         # The demuxer recognised the content, and it is none of `format_whitelist`.
         raise RenderError("unsupported_media", f"{_CANNOT} {_SUPPORTED}") from error
-    except (av.FFmpegError, OSError) as error:
+    except (av.error.FFmpegError, OSError) as error:
         details = {"reason": str(error)}
         raise RenderError("source_unreadable", f"{_CANNOT} {_DAMAGED}", details=details) from error
 
