@@ -25,7 +25,7 @@ class Column:
     @property
     def sql_type_name(self) -> sql.SQL:
         # From format_type, which quotes what needs quoting.
-        return sql.SQL(self.sql_type)
+        return sql.SQL(self.sql_type)  # pyright: ignore[reportArgumentType]
 
 
 @dataclass(frozen=True, slots=True)
