@@ -89,12 +89,18 @@ def abandoned_directories(account: Account | None) -> list[DataDirectory]:
     """Ephemeral folders whose stack was killed, taken over."""
     found = []
     for path in Path(tempfile.gettempdir()).glob(f"{_EPHEMERAL_PREFIX}*/"):
-        if not (path / _LOCK).exists() or not os.access(path / _LOCK, os.W_OK):
+        if not _is_ours(path, account) or not (path / _LOCK).exists():
             continue
         lock = FileLock.acquire(path / _LOCK)
         if lock is not None:
             found.append(DataDirectory(path, account, lock, ephemeral=True))
     return found
+
+
+def _is_ours(path: Path, account: Account | None) -> bool:
+    """Whether we made the folder: the system's temporary folder has other users' stacks too."""
+    owners = {os.geteuid(), account.uid if account else os.geteuid()}
+    return path.lstat().st_uid in owners
 
 
 def _make(path: Path) -> None:
