@@ -24,10 +24,10 @@ async def unheard(_: float) -> None:
 
 @pytest.fixture
 def children() -> Callable[[], list[psutil.Process]]:
-    """Processes begun since the test began; the test run has others."""
+    """Processes that this one began since the test began; the test run has others, with children of theirs."""
     this = psutil.Process()
-    before = set(this.children(recursive=True))
-    return lambda: [child for child in this.children(recursive=True) if child not in before]
+    before = set(this.children())
+    return lambda: [child for child in this.children() if child not in before]
 
 
 def script(path: Path, body: str) -> Path:
