@@ -24,7 +24,7 @@ async def unheard(_: float) -> None:
 
 @pytest.fixture
 def children() -> Callable[[], list[psutil.Process]]:
-    """Processes that this one began since the test began; the test run has others, with children of theirs."""
+    """Processes that this one began since the test did; the run has others, with children of their own."""
     this = psutil.Process()
     before = set(this.children())
     return lambda: [child for child in this.children() if child not in before]
