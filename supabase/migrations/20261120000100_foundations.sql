@@ -64,7 +64,8 @@ insert into private.error_causes (error, status, meaning) values
     ('step_completed', 409, 'The step has already been completed.');
 
 -- The one way in which a function refuses: SQLSTATE PT + HTTP status, so that PostgREST answers
--- with that status; `detail` is JSON for programs, `hint` the remedy.
+-- with that status; `detail` is JSON for programs, `hint` the remedy. It never returns: what a function
+-- returns after it is for plpgsql_check, which cannot know.
 create function private.fail(error text, message text, data jsonb default '{}', hint text default null)
 returns void
 language plpgsql
@@ -105,7 +106,7 @@ as $$
 declare
     rule record;
     broken boolean;
-    problems jsonb := '[]';
+    problems jsonb := jsonb_build_array();
 begin
     for rule in
         select attname::text as argument, 'is required' as words, null::text as expression
@@ -183,6 +184,8 @@ create table private.settings (
     description text not null
 );
 alter table private.settings enable row level security;
+create policy "No role of the API reaches the settings" on private.settings
+    for all to anon, authenticated, service_role using (false);
 comment on table private.settings is 'What an operator may tune; one row a setting.';
 
 insert into private.settings (name, value, description) values

@@ -285,6 +285,7 @@ exception
             'estimated_duration', create_job.estimated_duration, 'response_type', create_job.response_type,
             'request_body', create_job.request_body, 'metadata', create_job.metadata
         )), sqlerrm);
+        return null;
 end;
 $$;
 comment on function public.create_job is 'Create a job; returns it.';
@@ -420,6 +421,7 @@ exception
         perform private.refuse_arguments(private.row_problems('public.jobs', jsonb_strip_nulls(jsonb_build_object(
             'error_details', update_job_status.error_details, 'output_size', update_job_status.output_size
         ))), sqlerrm);
+        return null;
 end;
 $$;
 comment on function public.update_job_status is 'Change a job''s status; returns the job. Backends only.';
@@ -463,6 +465,7 @@ exception
         perform private.refuse_arguments(private.row_problems('public.jobs', jsonb_build_object(
             'progress_percentage', update_job_progress.progress_percentage
         )), sqlerrm);
+        return null;
 end;
 $$;
 comment on function public.update_job_progress is 'Record a job''s progress in percent; it never goes back.';

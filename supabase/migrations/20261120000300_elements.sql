@@ -188,7 +188,7 @@ as $$
 declare
     item record;
     found_here jsonb;
-    problems jsonb := '[]';
+    problems jsonb := jsonb_build_array();
 begin
     for item in
         select value, place - 1 as place from jsonb_array_elements(elements) with ordinality as element (value, place)

@@ -181,10 +181,12 @@ exception
             ),
             'Leave step_order out to add the step at the end.'
         );
+        return null;
     when check_violation or not_null_violation then
         perform private.refuse_arguments(private.row_problems('public.processing_timeline', jsonb_build_object(
             'step', step, 'step_order', coalesce(step_order, 0), 'details', coalesce(details, '{}')
         )), sqlerrm);
+        return null;
 end;
 $$;
 comment on function private.open_step is 'Open a step, or take over the open one of its kind.';
@@ -252,6 +254,7 @@ exception
         perform private.refuse_arguments(private.row_problems('public.processing_timeline', jsonb_build_object(
             'progress_percentage', progress_percentage, 'details', coalesce(details, '{}')
         )), sqlerrm);
+        return null;
 end;
 $$;
 comment on function public.update_step_progress is 'Record an open step''s progress in percent; it never goes back.';
@@ -299,6 +302,7 @@ exception
             'error_message', error_message, 'error_details', error_details,
             'cpu_usage', cpu_usage, 'memory_usage', memory_usage
         ))), sqlerrm);
+        return null;
 end;
 $$;
 comment on function public.complete_processing_step is 'End an open step; returns it. Backends only.';
