@@ -95,7 +95,10 @@ async def _join(client: AsyncRealtimeClient, topic: Any, channel: Channel, secon
             _watch_reader(client, channel)
             await topic.subscribe(channel.on_state)
             await _first(channel.confirmed.wait(), channel.ended)
-    except (OSError, TimeoutError) as error:
+    except ConnectionFailed:
+        raise
+    except Exception as error:
+        # The package passes on what websockets raises, and raises bare exceptions of its own.
         reason = str(error) or "no answer in time"
         raise ConnectionFailed(f"Realtime cannot be reached ({reason}).") from error
 

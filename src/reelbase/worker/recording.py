@@ -1,14 +1,19 @@
 """Writing a step of work into the job's timeline while it runs."""
 
+import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from reelbase.client import AsyncReelbase
+from reelbase.errors import ReelbaseError
 from reelbase.models import Job, ProcessingStep, TimelineStep
 from reelbase.worker.errors import RenderError
+from reelbase.worker.reporting import persistently
 from reelbase.worker.resources import Meter
+
+logger = logging.getLogger(__name__)
 
 # The share of a job's work that each step is, in percent: what encoding takes dwarfs the rest.
 _SHARES = {
@@ -33,15 +38,34 @@ class StepRecord:
         self.details: dict[str, Any] = {}
 
     async def report(self, percent: float) -> None:
-        """Record progress, 0 to 100. Reports that follow each other closely are left out."""
+        """Record progress, 0 to 100. Reports are left out that follow each other closely, or cannot be made:
+        the next one tells more."""
         now = time.monotonic()
         if now - self._reported_at < _REPORT_INTERVAL:
             return
         self._reported_at = now
-        await self._client.timeline.update_progress(self._row.id, round(percent, 2))
-        await self.report_job(percent)
+        with _unless_away():
+            await self._client.timeline.update_progress(self._row.id, round(percent, 2))
+            await self._report_job(percent)
 
-    async def report_job(self, percent: float) -> None:
+    async def complete(self, meter: Meter, error: RenderError | None = None) -> None:
+        """End the step, well or with the error, with what it cost."""
+        await persistently(
+            lambda: self._client.timeline.complete(
+                self._row.id,
+                success=error is None,
+                details=self.details,
+                cpu_usage=round(meter.cpu_usage, 1),
+                memory_usage=meter.memory_usage,
+                error_message=error and error.message,
+                error_details=error and described(error),
+            )
+        )
+        if error is None:
+            with _unless_away():
+                await self._report_job(100)
+
+    async def _report_job(self, percent: float) -> None:
         """Record the job's progress when this step is at `percent`."""
         before = sum(share for step, share in _SHARES.items() if _precedes(step, self._row.step))
         reached = before + _SHARES[self._row.step] * percent / 100
@@ -53,29 +77,31 @@ class StepRecord:
 @asynccontextmanager
 async def recorded(client: AsyncReelbase, job: Job, step: ProcessingStep) -> AsyncIterator[StepRecord]:
     """Start the step and complete it, with cpu and memory; with the error when it fails."""
-    record = StepRecord(client, row := await client.timeline.start(job.id, step))
+    record = StepRecord(client, await _started(client, job, step))
     meter = Meter()
     try:
         with meter:
             yield record
     except RenderError as error:
-        await client.timeline.complete(
-            row.id,
-            success=False,
-            details=record.details,
-            error_message=error.message,
-            error_details=described(error),
-            cpu_usage=round(meter.cpu_usage, 1),
-            memory_usage=meter.memory_usage,
-        )
+        await record.complete(meter, error)
         raise
-    await client.timeline.complete(
-        row.id,
-        details=record.details,
-        cpu_usage=round(meter.cpu_usage, 1),
-        memory_usage=meter.memory_usage,
-    )
-    await record.report_job(100)
+    await record.complete(meter)
+
+
+async def _started(client: AsyncReelbase, job: Job, step: ProcessingStep) -> TimelineStep:
+    """The open step; a repeat after a lost answer takes over the one that the first attempt opened."""
+    started = await persistently(lambda: client.timeline.start(job.id, step))
+    return started or await client.timeline.start(job.id, step)
+
+
+@contextmanager
+def _unless_away() -> Iterator[None]:
+    try:
+        yield
+    except ReelbaseError as error:
+        if not error.transient:
+            raise
+        logger.warning("Progress is not reported now: %s", error)
 
 
 def described(error: RenderError) -> dict[str, Any]:

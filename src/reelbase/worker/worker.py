@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from typing import Any
 
 from reelbase.client import AsyncReelbase
 from reelbase.errors import Conflict, InvalidTransition, NotFound, ReelbaseError
@@ -10,6 +11,7 @@ from reelbase.realtime.backoff import backoff
 from reelbase.worker.errors import RenderError
 from reelbase.worker.pipeline import Pipeline, Rendered, Workplace
 from reelbase.worker.recording import described
+from reelbase.worker.reporting import persistently
 
 logger = logging.getLogger(__name__)
 
@@ -66,39 +68,44 @@ class Worker:
     async def _render(self, job: Job) -> None:
         logger.info("Job %s: started.", job.id)
         try:
-            await self._complete(job, await Pipeline(self._client, self._workplace, job).run())
-        except RenderError as error:
-            await self._fail(job, error)
+            outcome = await self._outcome(job)
+            await persistently(lambda: self._client.jobs.update_status(job.id, **outcome))
+            logger.info("Job %s: %s.", job.id, outcome["status"])
         except (Conflict, NotFound) as error:
             # Somebody cancelled, timed out or deleted the job: it is no longer ours to report on.
-            logger.warning("Job %s: given up, %s", job.id, error)
+            logger.warning("Job %s: given up. %s", job.id, error)
         except asyncio.CancelledError:
-            await self._give_back(job)
+            logger.info("Job %s: given back.", job.id)
+            await asyncio.shield(self._client.jobs.update_status(job.id, JobStatus.PENDING))
+            raise
+
+    async def _outcome(self, job: Job) -> dict[str, Any]:
+        """Render the job; how it ended, as arguments of `update_status`."""
+        try:
+            return _completed(await Pipeline(self._client, self._workplace, job).run())
+        except RenderError as error:
+            logger.warning("Job %s: %s", job.id, error.message)
+            return _failed(error)
+        except (Conflict, NotFound):
             raise
         except Exception as error:
             logger.exception("Job %s: failed unexpectedly.", job.id)
-            await self._fail(job, RenderError("worker_error", f"The worker failed: {error}"))
+            return _failed(RenderError("worker_error", f"The worker failed: {error}"))
 
-    async def _complete(self, job: Job, result: Rendered) -> None:
-        await self._client.jobs.update_status(
-            job.id,
-            JobStatus.COMPLETED,
-            output_url=result.path.resolve().as_uri(),
-            output_size=result.media.size_bytes,
-            actual_duration=None if result.duration is None else round(result.duration, 3),
-        )
-        logger.info("Job %s: completed, %s.", job.id, result.path)
 
-    async def _fail(self, job: Job, error: RenderError) -> None:
-        logger.error("Job %s: failed. %s", job.id, error.message)
-        await self._client.jobs.update_status(
-            job.id,
-            JobStatus.FAILED,
-            error_code=error.code,
-            error_message=error.message,
-            error_details=described(error),
-        )
+def _completed(result: Rendered) -> dict[str, Any]:
+    return {
+        "status": JobStatus.COMPLETED,
+        "output_url": result.path.resolve().as_uri(),
+        "output_size": result.media.size_bytes,
+        "actual_duration": None if result.duration is None else round(result.duration, 3),
+    }
 
-    async def _give_back(self, job: Job) -> None:
-        logger.info("Job %s: given back.", job.id)
-        await asyncio.shield(self._client.jobs.update_status(job.id, JobStatus.PENDING))
+
+def _failed(error: RenderError) -> dict[str, Any]:
+    return {
+        "status": JobStatus.FAILED,
+        "error_code": error.code,
+        "error_message": error.message,
+        "error_details": described(error),
+    }

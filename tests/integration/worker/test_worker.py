@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy import Proxy
 from reelbase import (
     AsyncReelbase,
     ElementSpec,
@@ -171,3 +172,38 @@ async def test_job_cancelled_by_its_owner__is_given_up(
     assert await running == 1
     assert (await backend.jobs.get(job.id)).status is JobStatus.CANCELLED
     assert not list(workplace.output_dir.glob("*"))
+
+
+async def test_outage_while_rendering__delays_reports_and_loses_none(
+    own_target: Target,
+    backend: AsyncReelbase,
+    workplace: Workplace,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    source = (await make_samples(tmp_path))[0]
+    made = await backend.jobs.create_video(
+        "mp4", 1920, 1080, elements=[clip(source.as_uri())], estimated_duration=4
+    )
+
+    async def encoding() -> None:
+        assert (await backend.jobs.get(made.job.id)).current_step is ProcessingStep.ENCODING
+
+    async with (
+        Proxy(own_target.url) as proxy,
+        AsyncReelbase(proxy.url, own_target.service_role_key, timeout=2) as client,
+    ):
+        running = asyncio.create_task(Worker(client, workplace).run(max_jobs=1))
+        await eventually(encoding, seconds=30)
+        await proxy.cut()
+        # Long enough for the encoder to end and for its end to be reported in vain.
+        await eventually(lambda: told_in_vain(caplog), seconds=30)
+        await proxy.restore()
+        await running
+
+    assert (await backend.jobs.get(made.job.id)).status is JobStatus.COMPLETED
+    assert all(step.success for step in await backend.timeline.get(made.job.id))
+
+
+def told_in_vain(caplog: pytest.LogCaptureFixture) -> None:
+    assert "A report is repeated" in caplog.text
