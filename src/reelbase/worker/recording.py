@@ -57,8 +57,8 @@ class StepRecord:
                 details=self.details,
                 cpu_usage=round(meter.cpu_usage, 1),
                 memory_usage=meter.memory_usage,
-                error_message=error and error.message,
-                error_details=error and described(error),
+                error_message=None if error is None else error.message,
+                error_details=None if error is None else described(error),
             )
         )
         if error is None:
