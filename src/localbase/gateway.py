@@ -8,14 +8,16 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from multidict import CIMultiDict
 
+from localbase.auth import AuthRequest, AuthServer
 from localbase.keys import Keys
 from localbase.ports import HOST, port_error
 from localbase.postgres import DatabaseAddress
-from localbase.project import ApiConfig
+from localbase.project import ApiConfig, AuthConfig
 from localbase.realtime import RealtimeServer
 from localbase.rest import RestRequest, RestServer
 from localbase.tokens import InvalidTokenError
 
+_AUTH = "/auth/v1"
 _REST = "/rest/v1"
 _REALTIME = "/realtime/v1"
 _MAX_BODY = 10 * 1024 * 1024
@@ -33,6 +35,7 @@ class Gateway:
         keys: Keys,
         *,
         api: ApiConfig | None = None,
+        auth: AuthConfig | None = None,
         host: str = HOST,
         port: int = 0,
     ) -> None:
@@ -40,6 +43,7 @@ class Gateway:
         self._host = host
         self._port = port
         self._rest = RestServer(database, keys.jwt_secret, api or ApiConfig())
+        self._auth = AuthServer(database, keys.jwt_secret, auth or AuthConfig(), lambda: f"{self.url}{_AUTH}")
         self._realtime = RealtimeServer(database.dsn(), keys)
         self._runner: web.AppRunner | None = None
 
@@ -56,6 +60,7 @@ class Gateway:
         """Returns when requests are answered. Raises LocalbaseError when the port is taken."""
         try:
             await self._rest.start()
+            await self._auth.start()
             await self._realtime.start()
             await self._listen()
         except BaseException:
@@ -68,6 +73,7 @@ class Gateway:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        await self._auth.stop()
         await self._rest.stop()
 
     async def _listen(self) -> None:
@@ -84,19 +90,16 @@ class Gateway:
         router, realtime = application.router, self._realtime
         router.add_get("/health", _health)
         router.add_route("*", f"{_REST}/{{path:.*}}", self._to_rest)
+        router.add_route("*", f"{_AUTH}/{{path:.*}}", self._to_auth)
         router.add_get(f"{_REALTIME}/websocket", realtime.handle)
         router.add_post(f"{_REALTIME}/api/broadcast", realtime.handle_broadcast)
         router.add_post(f"{_REALTIME}/api/broadcast/{{topic}}/events/{{event}}", realtime.handle_broadcast)
         return application
 
     async def _to_rest(self, request: web.Request) -> web.StreamResponse:
-        apikey = request.headers.get("apikey") or request.query.get("apikey")
-        if not apikey:
-            return _refused(
-                "No API key found in request", "No `apikey` request header or url param was found."
-            )
-        if not self._is_known(apikey):
-            return _refused("Invalid API key", "Double check your Supabase `anon` or `service_role` API key.")
+        apikey = _apikey(request)
+        if refusal := self._refusal(apikey):
+            return refusal
         return await self._rest.handle(
             RestRequest(
                 method=request.method,
@@ -107,6 +110,30 @@ class Gateway:
                 body=await request.read(),
             )
         )
+
+    async def _to_auth(self, request: web.Request) -> web.StreamResponse:
+        apikey, path = _apikey(request), request.path.removeprefix(_AUTH)
+        if path not in AuthServer.OPEN_PATHS and (refusal := self._refusal(apikey)):
+            return refusal
+        return await self._auth.handle(
+            AuthRequest(
+                method=request.method,
+                path=path,
+                query=request.query,
+                headers=self._forwarded_headers(request, apikey),
+                body=await request.read(),
+                remote=request.remote,
+            )
+        )
+
+    def _refusal(self, apikey: str) -> web.Response | None:
+        if not apikey:
+            return _refused(
+                "No API key found in request", "No `apikey` request header or url param was found."
+            )
+        if not self._is_known(apikey):
+            return _refused("Invalid API key", "Double check your Supabase `anon` or `service_role` API key.")
+        return None
 
     def _is_known(self, apikey: str) -> bool:
         try:
@@ -124,6 +151,10 @@ class Gateway:
         hops = [*headers.popall("X-Forwarded-For", ()), request.remote or "unknown"]
         headers["X-Forwarded-For"] = ", ".join(hops)
         return headers
+
+
+def _apikey(request: web.Request) -> str:
+    return request.headers.get("apikey") or request.query.get("apikey") or ""
 
 
 def _refused(message: str, hint: str) -> web.Response:

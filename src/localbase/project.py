@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,24 @@ class ApiConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AuthConfig:
+    """How people sign up and in: the sections [auth] and [auth.email] of config.toml. Times in seconds."""
+
+    jwt_expiry: int = 3600
+    # What tokens name as their issuer; by default the address of the service.
+    jwt_issuer: str | None = None
+    enable_signup: bool = True
+    enable_anonymous_sign_ins: bool = False
+    enable_email: bool = True
+    # Without confirmations an address counts as confirmed at once. There is no mail here to confirm one with.
+    enable_confirmations: bool = False
+    minimum_password_length: int = 6
+    password_requirements: str = ""
+    enable_refresh_token_rotation: bool = True
+    refresh_token_reuse_interval: int = 10
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """A working directory with a folder `supabase`."""
 
@@ -39,6 +57,7 @@ class Project:
     api: ApiConfig
     migrations: tuple[Migration, ...] = ()
     seeds: tuple[Path, ...] = ()
+    auth: AuthConfig = AuthConfig()
 
     def label(self, path: Path) -> str:
         """A file's name as the Supabase CLI writes it: from the working directory."""
@@ -59,6 +78,7 @@ def read_project(workdir: Path) -> Project:
         api=_api(_section(config, "api")),
         migrations=_migrations(folder / "migrations", _section(config, "db", "migrations")),
         seeds=_seeds(folder, _section(config, "db", "seed")),
+        auth=_auth(_section(config, "auth")),
     )
 
 
@@ -85,6 +105,18 @@ def _api(section: Mapping[str, Any]) -> ApiConfig:
         schemas=tuple(section.get("schemas", default.schemas)),
         extra_search_path=tuple(section.get("extra_search_path", default.extra_search_path)),
         max_rows=section.get("max_rows", default.max_rows),
+    )
+
+
+def _auth(section: Mapping[str, Any]) -> AuthConfig:
+    default, email = AuthConfig(), _section(section, "email")
+    names = {field.name for field in fields(AuthConfig)} - {"enable_email", "enable_confirmations"}
+    given = {name: value for name, value in section.items() if name in names}
+    return replace(
+        default,
+        **given,
+        enable_email=email.get("enable_signup", default.enable_email),
+        enable_confirmations=email.get("enable_confirmations", default.enable_confirmations),
     )
 
 

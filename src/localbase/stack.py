@@ -85,7 +85,11 @@ class Stack:
             claim_port(self._options.api_port)
         self._server = await asyncio.to_thread(self._start_database)
         self._gateway = Gateway(
-            self._server.database(), self._keys, api=self._project.api, port=self._options.api_port
+            self._server.database(),
+            self._keys,
+            api=self._project.api,
+            auth=self._project.auth,
+            port=self._options.api_port,
         )
         try:
             await self._gateway.start()

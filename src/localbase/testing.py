@@ -11,7 +11,7 @@ from localbase.database import OWNER, bootstrap, clone, drop
 from localbase.gateway import Gateway
 from localbase.keys import Keys
 from localbase.postgres import DATABASE, DatabaseAddress
-from localbase.project import FOLDER, ApiConfig, Project, read_project
+from localbase.project import FOLDER, ApiConfig, AuthConfig, Project, read_project
 from localbase.pytest_plugin import LocalStack
 from localbase.stack import StackOptions, fill, running_server
 
@@ -23,6 +23,7 @@ class Cluster:
     port: int
     keys: Keys
     api: ApiConfig
+    auth: AuthConfig
     loop: BackgroundLoop
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
@@ -39,7 +40,7 @@ class Cluster:
 
     @contextmanager
     def _gateway(self, database: DatabaseAddress) -> Iterator[Gateway]:
-        gateway = Gateway(database, self.keys, api=self.api)
+        gateway = Gateway(database, self.keys, api=self.api, auth=self.auth)
         self.loop.run(gateway.start())
         try:
             yield gateway
@@ -67,7 +68,7 @@ def running_cluster(workdir: Path) -> Iterator[Cluster]:
     with running_server(options) as server, BackgroundLoop("localbase-tests") as loop:
         bootstrap(server.port)
         fill(project, server.database(), fresh=True)
-        yield Cluster(server.port, Keys.local(), project.api, loop)
+        yield Cluster(server.port, Keys.local(), project.api, project.auth, loop)
 
 
 def _project(workdir: Path) -> Project:
