@@ -1,7 +1,5 @@
 """What signed-in users do with their own account: GET and PUT /user, POST /logout."""
 
-from typing import Any
-
 from aiohttp import web
 from psycopg import AsyncConnection
 
@@ -35,11 +33,11 @@ async def update(service: Service, request: AuthRequest) -> web.Response:
         await directory.change(connection, caller.user.id, changes)
         if email and checked_email(email) != caller.user.email:
             await _move(service, connection, caller.user, checked_email(email))
-        return web.json_response(await _body(connection, caller.user))
+        return web.json_response((await directory.get(connection, caller.user.id)).body())
 
 
 async def sign_out(service: Service, request: AuthRequest) -> web.Response:
-    scope = request.query.get("scope") or "global"
+    scope = request.parameter("scope") or "global"
     if scope not in ("global", "local", "others"):
         raise invalid_request(f'Unsupported logout scope "{scope}"')
     async with service.transaction("Error logging out user") as connection:
@@ -94,8 +92,3 @@ async def _move(service: Service, connection: AsyncConnection, user: User, email
     await directory.identify(connection, user.id, EMAIL, directory.identity_data(user.id, EMAIL, email))
     await directory.name_providers(connection, user.id)
     await directory.change(connection, user.id, Changes(email=email, confirm_email=True, make_permanent=True))
-
-
-async def _body(connection: AsyncConnection, user: User) -> dict[str, Any]:
-    changed = await directory.find(connection, user.id)
-    return (changed or user).body()

@@ -11,7 +11,7 @@ from localbase.auth import directory, sessions
 from localbase.auth.addresses import checked_email, checked_phone
 from localbase.auth.directory import Changes, NewUser
 from localbase.auth.durations import parse_duration
-from localbase.auth.errors import AuthError, address_taken, invalid_request, no_such_user
+from localbase.auth.errors import AuthError, address_taken, invalid_request
 from localbase.auth.pages import read_page
 from localbase.auth.passwords import check_strength, hash_password, is_hash
 from localbase.auth.request import AuthRequest, Fields, parse_uuid
@@ -29,7 +29,7 @@ async def list_users(service: Service, request: AuthRequest) -> web.Response:
     page = read_page(request.query)
     async with service.transaction("Database error finding users") as connection:
         users, total = await directory.search(
-            connection, request.query.get("filter", ""), limit=page.limit, offset=page.offset
+            connection, request.parameter("filter"), limit=page.limit, offset=page.offset
         )
     body = {"users": [user.body() for user in users], "aud": AUDIENCE}
     return web.json_response(body, headers=page.headers(request.path, request.query, total))
@@ -44,7 +44,7 @@ async def create_user(service: Service, request: AuthRequest) -> web.Response:
             raise address_taken()
         user_id = await directory.add(connection, new)
         await directory.change(connection, user_id, changes)
-        return web.json_response((await _find(connection, user_id)).body())
+        return web.json_response((await directory.get(connection, user_id)).body())
 
 
 async def show_user(service: Service, request: AuthRequest, user_id: str) -> web.Response:
@@ -68,7 +68,7 @@ async def update_user(service: Service, request: AuthRequest, user_id: str) -> w
             await sessions.end_all(connection, user.id)
         await _identify(connection, user.id, changes)
         await directory.change(connection, user.id, changes)
-        return web.json_response((await _find(connection, user.id)).body())
+        return web.json_response((await directory.get(connection, user.id)).body())
 
 
 async def delete_user(service: Service, request: AuthRequest, user_id: str) -> web.Response:
@@ -157,11 +157,4 @@ async def _named(connection: AsyncConnection, text: str) -> User:
     user_id = parse_uuid(text)
     if user_id is None:
         raise AuthError(404, "validation_failed", "user_id must be an UUID")
-    return await _find(connection, UserId(user_id))
-
-
-async def _find(connection: AsyncConnection, user_id: UserId) -> User:
-    user = await directory.find(connection, user_id)
-    if user is None:
-        raise no_such_user()
-    return user
+    return await directory.get(connection, user_id)

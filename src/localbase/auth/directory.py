@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row, scalar_row
 from psycopg.types.json import Jsonb
 
+from localbase.auth.errors import no_such_user
 from localbase.auth.user import AUDIENCE, EMAIL, PHONE, Identity, User, UserId, user_row
 
 _FIND = "select * from auth.users where id = %s"
@@ -152,6 +153,14 @@ async def find(connection: AsyncConnection, user_id: UUID) -> User | None:
         await cursor.execute(_FIND, (user_id,))
         user = await cursor.fetchone()
     return user and user.known_by(await _identities(connection, user.id))
+
+
+async def get(connection: AsyncConnection, user_id: UUID) -> User:
+    """Raises AuthError where there is none."""
+    user = await find(connection, user_id)
+    if user is None:
+        raise no_such_user()
+    return user
 
 
 async def find_by_email(connection: AsyncConnection, email: str) -> User | None:

@@ -16,7 +16,7 @@ from localbase.project import AuthConfig
 
 
 async def grant(service: Service, request: AuthRequest) -> web.Response:
-    match request.query.get("grant_type"):
+    match request.parameter("grant_type"):
         case "password":
             return await _grant_for_password(service, request)
         case "refresh_token":
@@ -46,8 +46,7 @@ async def _grant_for_refresh_token(service: Service, request: AuthRequest) -> we
     async with service.transaction("Database error refreshing session") as connection:
         outcome = await refresh(connection, token, service.config, request)
         if isinstance(outcome, Session):
-            user = await directory.find(connection, outcome.user_id)
-            if user is not None and user.banned(datetime.now(UTC)):
+            if (await directory.get(connection, outcome.user_id)).banned(datetime.now(UTC)):
                 raise AuthError(400, "user_banned", "Invalid Refresh Token: User Banned")
             return web.json_response(await service.session_body(connection, outcome))
     # Only here: what was revoked stays revoked.

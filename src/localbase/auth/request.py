@@ -29,6 +29,14 @@ class AuthRequest:
         """Of the JSON object that is the body. Raises AuthError."""
         return Fields(_parse(self.body))
 
+    def parameter(self, name: str) -> str:
+        """Of the query; an absent one is empty."""
+        return _readable(self.query.get(name, ""))
+
+    def agent(self) -> str | None:
+        """What the caller says it runs on."""
+        return _readable(self.headers.get("User-Agent", "")) or None
+
     def address(self) -> str | None:
         """The caller's, where it is one that Postgres can keep."""
         try:
@@ -68,6 +76,11 @@ def parse_uuid(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
+
+
+def _readable(text: str) -> str:
+    """Bytes that are no UTF-8 become question marks: Postgres would not take them."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _parse(body: bytes) -> Mapping[str, Any]:

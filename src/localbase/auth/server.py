@@ -7,7 +7,7 @@ from aiohttp import web
 from psycopg_pool import AsyncConnectionPool
 
 from localbase.auth import about, account, admin
-from localbase.auth.errors import AuthError, database_errors, error_response, not_here
+from localbase.auth.errors import VERSION_HEADER, AuthError, database_errors, error_response, not_here
 from localbase.auth.grants import grant
 from localbase.auth.request import AuthRequest
 from localbase.auth.service import Pool, Service
@@ -19,6 +19,8 @@ _ROLE = "supabase_auth_admin"
 _POOL_SIZE = 8
 _POOL_TIMEOUT_S = 10.0
 _USERS = "/admin/users"
+# What scripts in a browser may read: pages of lists, and how to read an error.
+_EXPOSED = f"X-Total-Count, Link, {VERSION_HEADER}"
 
 Handler = Callable[[Service, AuthRequest], Awaitable[web.Response]]
 UserHandler = Callable[[Service, AuthRequest, str], Awaitable[web.Response]]
@@ -77,6 +79,11 @@ class AuthServer:
         await self._pool.close()
 
     async def handle(self, request: AuthRequest) -> web.Response:
+        response = await self._answer(request)
+        response.headers["Access-Control-Expose-Headers"] = _EXPOSED
+        return response
+
+    async def _answer(self, request: AuthRequest) -> web.Response:
         try:
             with database_errors("Database error"):
                 return await _handler(request)(self._service, request)

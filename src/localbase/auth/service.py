@@ -9,11 +9,10 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from localbase.auth import directory, sessions
-from localbase.auth.errors import database_errors, no_such_user
+from localbase.auth.errors import database_errors
 from localbase.auth.request import AuthRequest
 from localbase.auth.sessions import Session
 from localbase.auth.tokens import Caller, access_claims, find_caller, read_bearer, require_admin
-from localbase.auth.user import User
 from localbase.project import AuthConfig
 from localbase.tokens import sign
 
@@ -46,14 +45,7 @@ class Service:
 
     async def session_body(self, connection: psycopg.AsyncConnection, session: Session) -> dict[str, Any]:
         """The answer to a sign-in: the tokens of a session and its user."""
-        user = await directory.find(connection, session.user_id)
-        if user is None:
-            raise no_such_user()
-        return await self._tokens(connection, session, user)
-
-    async def _tokens(
-        self, connection: psycopg.AsyncConnection, session: Session, user: User
-    ) -> dict[str, Any]:
+        user = await directory.get(connection, session.user_id)
         lifetime = self.config.jwt_expiry
         methods = await sessions.amr(connection, session.id)
         issuer = self.config.jwt_issuer or self.issuer()

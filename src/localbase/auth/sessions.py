@@ -112,7 +112,7 @@ async def open_session(
         "id": session_id,
         "user_id": user_id,
         "provider": "email",
-        "user_agent": request.headers.get("User-Agent"),
+        "user_agent": request.agent(),
         "ip": request.address(),
         "method": method.value,
     }
@@ -136,9 +136,7 @@ async def refresh(
         if config.enable_refresh_token_rotation:
             await connection.execute(_REVOKE_FAMILY, (presented.session_id,))
         return Refused.ALREADY_USED
-    await connection.execute(
-        _REFRESHED, (request.headers.get("User-Agent"), request.address(), presented.session_id)
-    )
+    await connection.execute(_REFRESHED, (request.agent(), request.address(), presented.session_id))
     return Session(presented.session_id, presented.user_id, await _successor(connection, presented))
 
 

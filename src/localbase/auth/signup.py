@@ -1,7 +1,6 @@
 """Signing up: POST /signup."""
 
 from datetime import UTC, datetime
-from typing import Any
 from uuid import uuid4
 
 from aiohttp import web
@@ -15,7 +14,7 @@ from localbase.auth.passwords import check_strength, hash_password
 from localbase.auth.request import AuthRequest, Fields
 from localbase.auth.service import Service
 from localbase.auth.sessions import Method, open_session
-from localbase.auth.user import AUDIENCE, EMAIL, User, UserId, timestamp
+from localbase.auth.user import AUDIENCE, EMAIL, UserId, timestamp
 from localbase.project import AuthConfig
 
 _FAILURE = "Database error saving new user"
@@ -81,7 +80,7 @@ async def _welcome(
 ) -> web.Response:
     """A session at once, or the bare user, whose address is still to be confirmed."""
     if service.config.enable_confirmations:
-        return web.json_response(_body(await directory.find(connection, user_id)))
+        return web.json_response((await directory.get(connection, user_id)).body())
     confirmed = Changes(confirm_email=True, user_metadata={"email_verified": True})
     await directory.change(connection, user_id, confirmed)
     session = await open_session(connection, user_id, Method.PASSWORD, request)
@@ -108,7 +107,3 @@ def _registered_already(config: AuthConfig, new: NewUser) -> web.Response:
             "is_anonymous": False,
         }
     )
-
-
-def _body(user: User | None) -> dict[str, Any]:
-    return user.body() if user else {}

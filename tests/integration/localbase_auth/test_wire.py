@@ -150,3 +150,19 @@ async def test_nothing_secret_is_logged(
         "bob@example.com",
     ):
         assert secret not in said
+
+
+async def test_bytes_that_are_no_text_do_no_harm(http: httpx.AsyncClient, localbase: LocalStack) -> None:
+    strange = {"User-Agent": b"\xff\xfe"}
+    assert (await http.post("/signup", json=ANN, headers=strange)).status_code == 200
+
+    http.headers["apikey"] = localbase.service_role_key
+    answer = await http.get("/admin/users?filter=%ff&page=1")
+
+    assert (answer.status_code, answer.json()["users"]) == (200, [])
+
+
+async def test_scripts_in_a_browser_may_read_how_to_read_errors(shared_http: httpx.AsyncClient) -> None:
+    answer = await shared_http.get("/user", headers={"Origin": "http://localhost:3000"})
+
+    assert "X-Supabase-Api-Version" in answer.headers["access-control-expose-headers"]
