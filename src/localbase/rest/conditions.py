@@ -1,0 +1,171 @@
+"""The conditions of a query string: operators, and trees of `and`, `or` and `not`."""
+
+from collections.abc import Generator
+from typing import Any
+
+from localbase.rest.grammar import delimiter, field, field_name, identifier, lexeme, quoted
+from localbase.rest.parsing import (
+    Parser,
+    absent,
+    after,
+    attempt,
+    between,
+    char,
+    choice,
+    followed,
+    label,
+    mapped,
+    optional,
+    pure,
+    satisfy,
+    separated,
+    sequence,
+    span,
+    string,
+)
+from localbase.rest.query import (
+    Compare,
+    Condition,
+    Filter,
+    Group,
+    In,
+    Is,
+    IsDistinct,
+    Operation,
+    Path,
+    Search,
+)
+
+SIMPLE = ("neq", "cs", "cd", "ov", "sl", "sr", "nxr", "nxl", "adj")
+QUANTIFIABLE = ("eq", "gte", "gt", "lte", "lt", "like", "ilike", "match", "imatch")
+SEARCHES = ("fts", "plfts", "phfts", "wfts")
+_IS = ("null", "not_null", "true", "false", "unknown")
+_IS_EXPECTED = "isVal: (null, not_null, true, false, unknown)"
+
+
+def _ends_word(one: str) -> bool:
+    return one in ",)"
+
+
+_until_end_of_word = span(lambda one: not _ends_word(one))
+_quoted_word = attempt(followed(quoted, absent(lambda one: not _ends_word(one))))
+_array = mapped(
+    followed(after(string("{"), span(lambda one: one not in "{}")), string("}")), lambda items: f"{{{items}}}"
+)
+whole_value = span(lambda _: True)
+_value_in_group = choice(_quoted_word, attempt(_array), _until_end_of_word)
+_list_element = choice(_quoted_word, _until_end_of_word)
+_list = followed(
+    after(lexeme(char("(")), separated(_list_element, char(","))),
+    lexeme(char(")")),
+)
+
+
+def _any_case(word: str) -> Parser[str]:
+    @sequence
+    def spelt() -> Generator[Parser[Any], Any, str]:
+        for letter in word:
+            yield satisfy((letter, letter.upper()).__contains__)
+        return word
+
+    return spelt()
+
+
+def _prefixed(word: str, value: Parser[Any]) -> Parser[Any]:
+    return after(attempt(followed(string(word), delimiter)), value)
+
+
+_is_value = label(choice(*(attempt(_any_case(word)) for word in _IS)), _IS_EXPECTED)
+
+
+def _names(names: tuple[str, ...]) -> Parser[str]:
+    return choice(*(attempt(string(name)) for name in names))
+
+
+@sequence
+def _search(value: Parser[str]) -> Generator[Parser[Any], Any, Search]:
+    operator = yield _names(SEARCHES)
+    language = yield optional(attempt(between("(", identifier, ")")))
+    yield delimiter
+    return Search(operator, language, (yield value))
+
+
+@sequence
+def _simple(value: Parser[str]) -> Generator[Parser[Any], Any, Compare]:
+    operator = yield _names(SIMPLE)
+    yield delimiter
+    return Compare(operator, (yield value))
+
+
+@sequence
+def _quantified(value: Parser[str]) -> Generator[Parser[Any], Any, Compare]:
+    operator = yield _names(QUANTIFIABLE)
+    quantifier = yield optional(attempt(between("(", choice(attempt(string("any")), string("all")), ")")))
+    yield delimiter
+    return Compare(operator, (yield value), quantifier)
+
+
+def _operation(value: Parser[str]) -> Parser[Operation]:
+    alternatives: tuple[Parser[Any], ...] = (
+        mapped(_prefixed("in", _list), In),
+        mapped(_prefixed("is", _is_value), Is),
+        mapped(_prefixed("isdistinct", value), IsDistinct),
+        attempt(_search(value)),
+        attempt(_simple(value)),
+        attempt(_quantified(value)),
+    )
+    return label(choice(*alternatives), "operator (eq, gt, ...)")
+
+
+_negation = choice(mapped(attempt(followed(string("not"), delimiter)), bool), pure(False))
+
+
+@sequence
+def _comparison(value: Parser[str]) -> Generator[Parser[Any], Any, tuple[bool, Operation]]:
+    negated = yield _negation
+    return negated, (yield _operation(value))
+
+
+# Whether it is negated, and the operation: what stands behind `column=`.
+comparison = _comparison(whole_value)
+_comparison_in_group = _comparison(_value_in_group)
+
+
+@sequence
+def _filter() -> Generator[Parser[Any], Any, Filter]:
+    found = yield field
+    yield delimiter
+    negated, operation = yield _comparison_in_group
+    return Filter(found, operation, negated)
+
+
+_conjunction = label(choice(attempt(string("and")), string("or")), "logic operator (and, or)")
+
+
+@sequence
+def _group() -> Generator[Parser[Any], Any, Group]:
+    negated = yield label(_negation, "negation operator (not)")
+    conjunction = yield _conjunction
+    yield lexeme(char("("))
+    members = yield separated(condition, lexeme(char(",")))
+    yield lexeme(char(")"))
+    return Group(conjunction, members, negated)
+
+
+_condition: Parser[Condition] = choice(attempt(_filter()), _group())
+
+
+def condition(text: str, position: int) -> Any:
+    """A filter, or a group of such conditions."""
+    return _condition(text, position)
+
+
+@sequence
+def _logic_path() -> Generator[Parser[Any], Any, tuple[Path, str]]:
+    names = yield separated(field_name, delimiter)
+    path = tuple(name for name in names[:-1] if name != "not")
+    return path, ("not." if "not" in names else "") + names[-1]
+
+
+# Where a group of conditions applies, and the words it begins with.
+logic_path = _logic_path()
