@@ -1,50 +1,66 @@
-"""Composes the statement that calls a function and lets Postgres build the body of the answer."""
+"""SQL that calls a function."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import LiteralString
 
 from psycopg import sql
 
 from localbase.rest.arguments import Arguments
 from localbase.rest.catalog import Parameter, Routine
+from localbase.rest.fragment import Fragment, Value, fragment, joined, name, trusted
 from localbase.rest.matching import takes_whole_body
+from localbase.rest.media import PLAIN_JSON, Media
+from localbase.rest.query import STAR
+from localbase.rest.statement import COUNTED, NO_BODY, ONE, Call, answer, body
 
-# What is read after the function ran: the number of rows, the body, and what the function wants changed.
-_ANSWER = sql.SQL("""
-with called as ({call})
-select
-    pg_catalog.count(*),
-    {body},
-    nullif(pg_catalog.current_setting('response.status', true), ''),
-    nullif(pg_catalog.current_setting('response.headers', true), '')
-from (select * from called{limit}) as row
-""")
-_ONE = "coalesce((pg_catalog.json_agg({value}) -> 0)::text, 'null')"
-_MANY = "coalesce(pg_catalog.json_agg({value}), '[]')::text"
+Given = tuple[Parameter, ...]
+_EVERYTHING: tuple[str, ...] = (STAR,)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A statement and the values bound to it."""
-
-    statement: bytes
-    values: tuple[str | bytes | list[str], ...]
+def plain_call(routine: Routine, arguments: Arguments, max_rows: int | None) -> Call:
+    """A call whose whole result is the answer, as JSON: what nearly all calls are."""
+    given, values = _bound(routine, arguments)
+    return Call(_plain_statement(routine, given, _form(routine, arguments), max_rows), values)
 
 
-def compose_call(routine: Routine, arguments: Arguments, max_rows: int | None) -> Call:
-    if arguments.raw is not None and takes_whole_body(routine, arguments):
-        return Call(_whole_body_call(routine, max_rows), (arguments.raw,))
+def called(routine: Routine, arguments: Arguments, columns: Sequence[str]) -> Fragment:
+    """The call as something to read these columns from."""
+    given, values = _bound(routine, arguments)
+    source = _source(routine, given, _form(routine, arguments), tuple(columns))
+    return Fragment(source.text, values)
+
+
+def result_body(routine: Routine, media: Media) -> Fragment:
+    if routine.void:
+        return NO_BODY
+    return body(media, scalar=not routine.composite, single=not routine.set_returning)
+
+
+def result_page(routine: Routine) -> Fragment:
+    """A function that gives one result gives one, even where a filter leaves nothing of it."""
+    return COUNTED if routine.set_returning else ONE
+
+
+def _form(routine: Routine, arguments: Arguments) -> str:
+    """How the arguments are handed over: the body whole, as a JSON document, or one by one."""
+    if takes_whole_body(routine, arguments):
+        return "whole"
+    if arguments.document is not None and arguments.names & {one.name for one in routine.parameters}:
+        return "many" if arguments.many else "document"
+    return "values"
+
+
+def _bound(routine: Routine, arguments: Arguments) -> tuple[Given, tuple[Value, ...]]:
+    """The parameters that are given, and what is bound for them."""
     given = tuple(parameter for parameter in routine.parameters if parameter.name in arguments.names)
-    if arguments.document is not None and given:
-        return Call(_document_call(routine, given, arguments.many, max_rows), (arguments.document,))
-    return Call(_value_call(routine, given, max_rows), _bound(given, arguments))
-
-
-def _bound(given: tuple[Parameter, ...], arguments: Arguments) -> tuple[str | list[str], ...]:
-    """Query values in the order of the parameters: all of them for a variadic one, else the last."""
+    form = _form(routine, arguments)
+    if form == "whole":
+        return routine.parameters, (arguments.raw or "",)
+    if form != "values":
+        return given, (arguments.document or "",)
     values = arguments.values or {}
-    return tuple(
+    # All values for a variadic parameter, else the last one.
+    return given, tuple(
         list(values[parameter.name]) if parameter.variadic else values[parameter.name][-1]
         for parameter in given
     )
@@ -52,66 +68,52 @@ def _bound(given: tuple[Parameter, ...], arguments: Arguments) -> tuple[str | li
 
 # The statements of a function are few and its calls many.
 @lru_cache(maxsize=1024)
-def _whole_body_call(routine: Routine, max_rows: int | None) -> bytes:
-    (parameter,) = routine.parameters
-    return _statement(routine, sql.SQL("%s::{}").format(_type(parameter)), None, max_rows)
+def _plain_statement(routine: Routine, given: Given, form: str, max_rows: int | None) -> bytes:
+    source = _source(routine, given, form, _EVERYTHING)
+    limit = "" if max_rows is None else f" limit {max_rows}"
+    rows = fragment("select * from pgrst_source{}", trusted(limit))
+    return answer(source, rows, result_body(routine, PLAIN_JSON), page=result_page(routine)).as_bytes()
 
 
 @lru_cache(maxsize=1024)
-def _document_call(routine: Routine, given: tuple[Parameter, ...], many: bool, max_rows: int | None) -> bytes:
-    reader = sql.SQL("json_to_recordset" if many else "json_to_record")
-    columns = sql.SQL(", ").join(
-        sql.SQL("{} {}").format(sql.Identifier(parameter.name), _type(parameter)) for parameter in given
+def _source(routine: Routine, given: Given, form: str, columns: tuple[str, ...]) -> Fragment:
+    """The call with its placeholders; the values come with each request."""
+    match form:
+        case "whole":
+            return _select(routine, columns, _placeholder(given[0]), None)
+        case "values":
+            return _select(routine, columns, _named(given, [_placeholder(one) for one in given]), None)
+    reader = "json_to_recordset" if form == "many" else "json_to_record"
+    source = fragment(
+        "(select * from {}({}) as given({}) limit 1) as given",
+        name("pg_catalog", reader),
+        Fragment(sql.SQL("%s::json")),
+        joined(", ", (fragment("{} {}", name(one.name), trusted(one.type)) for one in given)),
     )
-    source = sql.SQL("(select * from pg_catalog.{}(%s::json) as given({}) limit 1) as given").format(
-        reader, columns
-    )
-    values = [sql.SQL("given.{}").format(sql.Identifier(parameter.name)) for parameter in given]
-    return _statement(routine, _named(given, values), source, max_rows)
+    return _select(routine, columns, _named(given, [name("given", one.name) for one in given]), source)
 
 
-@lru_cache(maxsize=1024)
-def _value_call(routine: Routine, given: tuple[Parameter, ...], max_rows: int | None) -> bytes:
-    values = [sql.SQL("%s::{}").format(_type(parameter)) for parameter in given]
-    return _statement(routine, _named(given, values), None, max_rows)
+def _placeholder(parameter: Parameter) -> Fragment:
+    return fragment("{}::{}", Fragment(sql.SQL("%s")), trusted(parameter.type))
 
 
-def _named(given: tuple[Parameter, ...], values: list[sql.Composed]) -> sql.Composed:
-    return sql.SQL(", ").join(
-        sql.SQL("{}{} := {}").format(
-            sql.SQL("variadic " if parameter.variadic else ""), sql.Identifier(parameter.name), value
-        )
-        for parameter, value in zip(given, values, strict=True)
-    )
-
-
-def _type(parameter: Parameter) -> sql.SQL:
-    # The catalog's own spelling, quoted by Postgres where it needs quotes.
-    return sql.SQL(parameter.type)  # pyright: ignore[reportArgumentType]
-
-
-def _statement(
-    routine: Routine, arguments: sql.Composable, source: sql.Composable | None, max_rows: int | None
-) -> bytes:
-    call = sql.SQL("{}({})").format(sql.Identifier(routine.schema, routine.name), arguments)
-    return _ANSWER.format(
-        call=_select(routine, call, source),
-        body=sql.SQL(_body(routine)),
-        limit=sql.SQL("") if max_rows is None else sql.SQL(" limit {}").format(sql.Literal(max_rows)),
-    ).as_bytes()
-
-
-def _select(routine: Routine, call: sql.Composable, source: sql.Composable | None) -> sql.Composed:
-    if routine.composite:
-        sources = [part for part in (source, call) if part is not None]
-        return sql.SQL("select called.* from {} as called").format(sql.SQL(", lateral ").join(sources))
-    return sql.SQL("select {} as value{}").format(
-        call, sql.SQL("") if source is None else sql.SQL(" from {}").format(source)
+def _named(given: Given, values: list[Fragment]) -> Fragment:
+    return joined(
+        ", ",
+        (
+            fragment("variadic {} := {}" if parameter.variadic else "{} := {}", name(parameter.name), value)
+            for parameter, value in zip(given, values, strict=True)
+        ),
     )
 
 
-def _body(routine: Routine) -> LiteralString:
-    if routine.void:
-        return "null"
-    template = _MANY if routine.set_returning else _ONE
-    return template.format(value="row" if routine.composite else "row.value")
+def _select(
+    routine: Routine, columns: tuple[str, ...], arguments: Fragment, source: Fragment | None
+) -> Fragment:
+    call = fragment("{}({})", name(routine.schema, routine.name), arguments)
+    if not routine.composite:
+        given = fragment("") if source is None else fragment(" from {}", source)
+        return fragment("select {} as pgrst_scalar{}", call, given)
+    shown = (fragment("pgrst_call.*") if one == STAR else name("pgrst_call", one) for one in columns)
+    sources = [part for part in (source, call) if part is not None]
+    return fragment("select {} from {} as pgrst_call", joined(", ", shown), joined(", lateral ", sources))

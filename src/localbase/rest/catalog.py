@@ -8,6 +8,9 @@ from typing import Any, Self
 
 import psycopg
 
+from localbase.rest.relationships import Relationships, find_relationships
+from localbase.rest.tables import Table, read_tables
+
 _QUERY = (resources.files("localbase.rest") / "catalog.sql").read_bytes()
 
 
@@ -32,6 +35,9 @@ class Routine:
     set_returning: bool
     void: bool
     composite: bool
+    # The table whose rows it returns, if any, and the media type that its result is in.
+    returns_table: str
+    media_type: str | None
     # Settings of the function that count for its whole transaction, such as a statement timeout.
     settings: Mapping[str, str] = field(hash=False)
 
@@ -46,7 +52,8 @@ class Catalog:
     """A snapshot of the exposed schemas."""
 
     routines: Mapping[tuple[str, str], Sequence[Routine]]
-    relations: frozenset[tuple[str, str]]
+    tables: Mapping[tuple[str, str], Table]
+    relationships: Relationships
     roles: Mapping[str, Mapping[str, str]]
 
     @classmethod
@@ -55,9 +62,11 @@ class Catalog:
         for described in document["routines"]:
             routine = Routine.from_json(described)
             routines[routine.schema, routine.name].append(routine)
+        tables = read_tables(document["relations"])
         return cls(
             routines=dict(routines),
-            relations=frozenset((relation["schema"], relation["name"]) for relation in document["relations"]),
+            tables={(table.schema, table.name): table for table in tables.values() if table.exposed},
+            relationships=find_relationships(tables, document["foreign_keys"], document["computed"]),
             roles=document["roles"],
         )
 
@@ -65,7 +74,7 @@ class Catalog:
         return [name for found, name in self.routines if found == schema]
 
     def relation_names(self, schema: str) -> list[str]:
-        return sorted(name for found, name in self.relations if found == schema)
+        return sorted(name for found, name in self.tables if found == schema)
 
 
 async def read_catalog(connection: psycopg.AsyncConnection, schemas: Sequence[str]) -> Catalog:

@@ -53,13 +53,23 @@ class ApiError(Exception):
     status: int
     code: str
     message: str
-    details: str | None = None
+    # Text, but for the list of relationships among which to choose.
+    details: str | Sequence[Mapping[str, str]] | None = None
     hint: str | None = None
     headers: Sequence[tuple[str, str]] = field(default=())
 
     def body(self) -> bytes:
         parts = {"code": self.code, "details": self.details, "hint": self.hint, "message": self.message}
         return json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def unreadable_query(message: str, details: str) -> ApiError:
+    return ApiError(400, "PGRST100", message, details)
+
+
+def null_character() -> ApiError:
+    """What Postgres would say; the driver does not even send it."""
+    return ApiError(400, "22021", 'invalid byte sequence for encoding "UTF8": 0x00')
 
 
 def unreadable_body(message: str = "Empty or invalid json") -> ApiError:
@@ -92,12 +102,87 @@ def not_single(rows: int) -> ApiError:
     )
 
 
+def not_embedded(name: str) -> ApiError:
+    return ApiError(
+        400,
+        "PGRST108",
+        f"'{name}' is not an embedded resource in this request",
+        hint=f"Verify that '{name}' is included in the 'select' query parameter.",
+    )
+
+
+def not_to_one(origin: str, target: str) -> ApiError:
+    return ApiError(
+        400,
+        "PGRST118",
+        f"A related order on '{target}' is not possible",
+        f"'{origin}' and '{target}' do not form a many-to-one or one-to-one relationship",
+    )
+
+
+def bad_embedded_filter(name: str) -> ApiError:
+    return ApiError(
+        400,
+        "PGRST120",
+        f"Bad operator on the '{name}' embedded resource",
+        "Only is null or not is null filters are allowed on embedded resources",
+    )
+
+
+def aggregates_not_allowed() -> ApiError:
+    return ApiError(400, "PGRST123", "Use of aggregate functions is not allowed")
+
+
+def bad_range(details: str, headers: Sequence[tuple[str, str]] = ()) -> ApiError:
+    return ApiError(416, "PGRST103", "Requested range not satisfiable", details, headers=headers)
+
+
+def no_column(table: str, column: str) -> ApiError:
+    return ApiError(400, "PGRST204", f"Could not find the '{column}' column of '{table}' in the schema cache")
+
+
+def bad_preferences(unknown: Sequence[str]) -> ApiError:
+    return ApiError(
+        400,
+        "PGRST122",
+        "Invalid preferences given with handling=strict",
+        f"Invalid preferences: {', '.join(unknown)}",
+    )
+
+
+def too_many_affected(rows: int) -> ApiError:
+    return ApiError(
+        400,
+        "PGRST124",
+        "Query result exceeds max-affected preference constraint",
+        f"The query affects {rows} rows",
+    )
+
+
+def not_a_set() -> ApiError:
+    return ApiError(
+        400,
+        "PGRST128",
+        "Function must return SETOF or TABLE when max-affected preference is used with handling=strict",
+    )
+
+
+def put_without_key() -> ApiError:
+    return ApiError(
+        405, "PGRST105", "Filters must include all and only primary key columns with 'eq' operators"
+    )
+
+
+def put_with_range() -> ApiError:
+    return ApiError(400, "PGRST114", "limit/offset querystring parameters are not allowed for PUT")
+
+
+def put_of_another() -> ApiError:
+    return ApiError(400, "PGRST115", "Payload values do not match URL in primary key column(s)")
+
+
 def bad_path() -> ApiError:
     return ApiError(404, "PGRST125", "Invalid path specified in request URL")
-
-
-def not_implemented(what: str) -> ApiError:
-    return ApiError(400, "PGRST127", "Feature not implemented", what)
 
 
 def no_table(schema: str, table: str, hint: str | None) -> ApiError:

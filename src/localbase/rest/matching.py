@@ -29,7 +29,8 @@ def takes_whole_body(routine: Routine, arguments: Arguments) -> bool:
 
 
 def _takes_named(routine: Routine, arguments: Arguments) -> bool:
-    if arguments.media_type in RAW_TYPES:
+    # Text or bytes are no arguments; where none is needed, they are passed over.
+    if arguments.media_type in RAW_TYPES and not routine.parameters:
         return False
     required = {parameter.name for parameter in routine.parameters if parameter.required}
     return required <= arguments.names <= {parameter.name for parameter in routine.parameters}

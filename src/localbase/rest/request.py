@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from multidict import CIMultiDict
 
 READING = frozenset({"GET", "HEAD"})
-METHODS = READING | {"POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+METHODS = READING | WRITING | {"OPTIONS"}
 _BEARER = "bearer "
 
 

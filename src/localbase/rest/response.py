@@ -1,26 +1,27 @@
-"""Builds the HTTP response of a call."""
+"""Builds the HTTP response of an answer."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
+from urllib.parse import quote
 
 from aiohttp import web
 
-from localbase.rest.catalog import Routine
 from localbase.rest.errors import (
     ApiError,
+    bad_range,
     bad_response_headers,
     bad_response_status,
-    no_media_type,
     not_single,
 )
+from localbase.rest.media import JSON, Media
+from localbase.rest.operation import Demand
+from localbase.rest.ranges import Range, content_range, range_status
 from localbase.rest.transaction import Answer
 
-JSON = "application/json"
-SINGLE = "application/vnd.pgrst.object+json"
-_ANYTHING = ("*/*", "application/*")
 _CHARSET = "charset=utf-8"
 _LOWEST, _HIGHEST = 100, 999
+Headers = Iterable[tuple[str, str]]
 
 
 def error_response(error: ApiError) -> web.Response:
@@ -34,40 +35,79 @@ def error_response(error: ApiError) -> web.Response:
     return response
 
 
-def negotiate(accept: str) -> str:
-    """The media type of the answer, the first acceptable of those asked for. Raises ApiError."""
-    asked = [part.partition(";")[0].strip().lower() for part in accept.split(",") if part.strip()]
-    for media_type in asked or [JSON]:
-        if media_type in _ANYTHING or media_type == JSON:
-            return JSON
-        if media_type in (SINGLE, "application/vnd.pgrst.object"):
-            return SINGLE
-    raise no_media_type(asked)
+def allowed_response(methods: str) -> web.Response:
+    """The answer to OPTIONS."""
+    response = web.Response(headers={"Allow": methods})
+    # There is no body that could have a type.
+    response.headers.popall("Content-Type", None)
+    return response
 
 
-def call_response(routine: Routine, answer: Answer, media_type: str) -> web.Response:
-    body = _body(routine, answer, media_type)
-    default = HTTPStatus.NO_CONTENT if routine.void else HTTPStatus.OK
-    response = web.Response(status=_status(answer.status) or default, body=body)
-    response.headers["Content-Range"] = f"0-{answer.rows - 1}/*" if answer.rows else "*/*"
-    if not routine.void:
-        response.headers["Content-Type"] = f"{media_type}; {_CHARSET}"
+def check_single(media: Media, answer: Answer) -> None:
+    if media.single and answer.rows != 1:
+        raise not_single(answer.rows)
+
+
+def ranged_response(demand: Demand, media: Media | None, wanted: Range, answer: Answer) -> web.Response:
+    """Rows that were read, of a table or of what a function gave; no media means that it gave nothing."""
+    total = _total(demand, answer)
+    last = wanted.first + answer.rows - 1
+    headers = [
+        ("Content-Range", content_range(wanted.first, last, total)),
+        *demand.preferences.applied("count", "handling", "timezone", "max-affected"),
+    ]
+    if media is None:
+        return finished(answer, HTTPStatus.NO_CONTENT, headers, None)
+    headers.append(("Content-Type", media.content_type))
+    status = range_status(wanted.first, answer.rows, total)
+    if status is HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        details = f"An offset of {wanted.first} was requested, but there are only {total} rows."
+        return finished(answer, status, headers, bad_range(details).body())
+    return finished(answer, status, headers, body_of(answer))
+
+
+def _total(demand: Demand, answer: Answer) -> int | None:
+    """The number of rows there are, as exactly as the client wants to know it."""
+    match demand.preferences.count:
+        case "planned":
+            return answer.estimate
+        case "estimated" if answer.total is not None and answer.total > (demand.api.max_rows or answer.total):
+            return max(answer.total, answer.estimate or 0)
+    return answer.total
+
+
+def finished(answer: Answer, status: int, headers: Headers, body: bytes | None) -> web.Response:
+    """The response, after what the database itself wants of its head."""
+    response = web.Response(status=_wanted_status(answer.status) or status, body=body)
+    if body is None:
+        response.headers.popall("Content-Type", None)
+    for name, value in headers:
+        response.headers[name] = value
     _add_headers(response, answer.headers)
     return response
 
 
-def _body(routine: Routine, answer: Answer, media_type: str) -> bytes | None:
-    if routine.void or answer.body is None:
-        return None
-    if media_type != SINGLE or not routine.set_returning:
-        return answer.body.encode()
-    if answer.rows != 1:
-        raise not_single(answer.rows)
-    # Postgres made an array of one element; what is inside the brackets is the element as it wrote it.
-    return answer.body.strip().removeprefix("[").removesuffix("]").strip().encode()
+def body_of(answer: Answer) -> bytes:
+    body = answer.body or ""
+    return body if isinstance(body, bytes) else body.encode()
 
 
-def _status(wanted: str | None) -> int | None:
+def location_of(table: str, answer: Answer) -> list[tuple[str, str]]:
+    """The address of the one row that was inserted."""
+    if answer.location is None:
+        return []
+    pairs = json.loads(answer.location)
+    parts = (
+        f"{_quoted(key)}={'is.null' if value is None else 'eq.' + _quoted(value)}" for key, value in pairs
+    )
+    return [("Location", f"/{quote(table)}?{'&'.join(parts)}")]
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="-_.~")
+
+
+def _wanted_status(wanted: str | None) -> int | None:
     if wanted is None:
         return None
     if not (wanted.isascii() and wanted.isdecimal() and _LOWEST <= int(wanted) <= _HIGHEST):

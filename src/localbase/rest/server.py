@@ -9,8 +9,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from localbase.postgres import DatabaseAddress
 from localbase.project import ApiConfig
-from localbase.rest.arguments import Arguments, from_body, from_query, refuse_modifiers
-from localbase.rest.call import compose_call
+from localbase.rest.calling import call_routine, describe_routine
 from localbase.rest.context import request_context
 from localbase.rest.errors import (
     ApiError,
@@ -18,17 +17,19 @@ from localbase.rest.errors import (
     from_database,
     from_token,
     hidden_schema,
-    no_table,
-    not_implemented,
     unknown_method,
     wrong_rpc_method,
 )
-from localbase.rest.fuzzy import nearest
-from localbase.rest.matching import find_routine
-from localbase.rest.request import METHODS, RestRequest
-from localbase.rest.response import call_response, error_response, negotiate
+from localbase.rest.operation import Demand, Operation
+from localbase.rest.preferences import Preferences, timezone_wish
+from localbase.rest.querystring import read_query
+from localbase.rest.reading import known_table, read_table
+from localbase.rest.request import METHODS, WRITING, RestRequest
+from localbase.rest.response import allowed_response, error_response
+from localbase.rest.tables import allowed_methods
 from localbase.rest.transaction import Pool, run_call
 from localbase.rest.watcher import CatalogWatcher
+from localbase.rest.writing import write_table
 from localbase.tokens import Claims, InvalidTokenError, verify
 
 _POOL_SIZE = 16
@@ -49,6 +50,7 @@ class RestServer:
             timeout=_POOL_TIMEOUT_S,
             kwargs={"autocommit": True, "application_name": "localbase-rest"},
         )
+        self._timezones: frozenset[str] | None = None
         self._watcher = CatalogWatcher(database, api.schemas, self._pool.check)
 
     async def start(self) -> None:
@@ -73,50 +75,65 @@ class RestServer:
             raise unknown_method(request.method)
         match request.path.removeprefix("/").split("/"):
             case ["rpc", name] if name:
-                return await self._call(request, name, claims)
+                return await self._routine(await self._demand(request, name, routine=True), claims)
             case [name] if name and name != "rpc":
-                raise self._no_table(request, name)
+                return await self._table(await self._demand(request, name, routine=False), claims)
+            case [""] if request.method == "OPTIONS":
+                return allowed_response("OPTIONS,GET,HEAD")
         raise bad_path()
 
-    async def _call(self, request: RestRequest, name: str, claims: Claims) -> web.Response:
-        if not request.reading and request.method != "POST":
-            raise wrong_rpc_method(request.method)
-        schema, catalog = self._schema(request), self._watcher.catalog
-        arguments = _arguments(request)
-        media_type = negotiate(request.header("Accept"))
-        routine = find_routine(catalog, schema, name, arguments)
-        search_path = tuple(dict.fromkeys((schema, *self._api.extra_search_path)))
-        context = request_context(request, claims, catalog, search_path)
+    async def _routine(self, demand: Demand, claims: Claims) -> web.Response:
+        match demand.request.method:
+            case "OPTIONS":
+                return allowed_response(describe_routine(demand))
+            case "GET" | "HEAD" | "POST":
+                return await self._run(demand, call_routine(demand), claims)
+        raise wrong_rpc_method(demand.request.method)
+
+    async def _table(self, demand: Demand, claims: Claims) -> web.Response:
+        match demand.request.method:
+            case "OPTIONS":
+                return allowed_response(allowed_methods(known_table(demand)))
+            case "GET" | "HEAD":
+                return await self._run(demand, read_table(demand), claims)
+        return await self._run(demand, write_table(demand), claims)
+
+    async def _demand(self, request: RestRequest, name: str, *, routine: bool) -> Demand:
+        schema = self._schema(request)
+        query = read_query(request.query, arguments_too=routine and request.method != "POST")
+        wishes = request.headers.getall("Prefer", ())
+        timezones = await self._known_timezones() if timezone_wish(wishes) else ()
+        preferences = Preferences.from_headers(wishes, timezones.__contains__)
+        return Demand(request, schema, name, query, preferences, self._watcher.catalog, self._api)
+
+    async def _run(self, demand: Demand, operation: Operation, claims: Claims) -> web.Response:
+        search_path = tuple(dict.fromkeys((demand.schema, *self._api.extra_search_path)))
+        context = request_context(demand.request, claims, demand.catalog, search_path)
+        timezone = demand.preferences.timezone
         try:
             return await run_call(
                 self._pool,
-                compose_call(routine, arguments, self._api.max_rows),
-                {**context.settings, **routine.settings},
-                lambda answer: call_response(routine, answer, media_type),
-                read_only=request.reading or not routine.volatile,
+                operation.call,
+                {**context.settings, **({"timezone": timezone} if timezone else {}), **operation.settings},
+                operation.respond,
+                read_only=operation.read_only,
             )
         except psycopg.Error as error:
             raise from_database(error, anonymous=context.anonymous) from error
 
+    async def _known_timezones(self) -> frozenset[str]:
+        """Read when somebody first asks for one."""
+        if self._timezones is None:
+            async with self._pool.connection() as connection:
+                cursor = await connection.execute("select name from pg_catalog.pg_timezone_names")
+                self._timezones = frozenset(name for (name,) in await cursor.fetchall())
+        return self._timezones
+
     def _schema(self, request: RestRequest) -> str:
         """The schema a profile header asks for, by default the first exposed one."""
-        header = "Accept-Profile" if request.reading else "Content-Profile"
+        header = "Content-Profile" if request.method in WRITING else "Accept-Profile"
         exposed: Sequence[str] = self._api.schemas
         schema = request.header(header, exposed[0])
         if schema not in exposed:
             raise hidden_schema(schema, exposed)
         return schema
-
-    def _no_table(self, request: RestRequest, name: str) -> ApiError:
-        catalog, schema = self._watcher.catalog, self._schema(request)
-        if (schema, name) in catalog.relations:
-            return not_implemented("Tables and views are not served yet")
-        meant = nearest(name, catalog.relation_names(schema))
-        return no_table(schema, name, meant and f"Perhaps you meant the table '{schema}.{meant}'")
-
-
-def _arguments(request: RestRequest) -> Arguments:
-    if request.reading:
-        return from_query(request.query)
-    refuse_modifiers(request.query)
-    return from_body(request.header("Content-Type"), request.body)

@@ -1,7 +1,7 @@
 """Runs one request as one transaction, in one round trip."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import LiteralString, TypeVar
 
@@ -9,8 +9,8 @@ import psycopg
 from psycopg import sql
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from localbase.rest.call import Call
 from localbase.rest.errors import no_connection, no_free_connection
+from localbase.rest.statement import Call
 
 # PostgREST repeats a transaction that could not be serialized without end; a development server gives up.
 _MOST_TRIES = 50
@@ -23,10 +23,16 @@ Pool = AsyncConnectionPool[psycopg.AsyncConnection]
 class Answer:
     """What came back: the body Postgres built, and what the function wants changed."""
 
+    # How many there are whatever the range, where that was asked for, and how many the planner expects.
+    total: int | None
     rows: int
-    body: str | None
+    body: str | bytes | None
+    # The key of what was inserted, as JSON.
+    location: str | None
+    inserted: int | None
     status: str | None
     headers: str | None
+    estimate: int | None = field(kw_only=True)
 
 
 async def run_call(
@@ -76,14 +82,19 @@ async def _ask(
     async with connection.pipeline():
         await connection.execute("begin read only" if read_only else "begin", prepare=True)
         await connection.execute(_settings_statement(len(settings)), _flat(settings), prepare=True)
-        cursor = await connection.execute(call.statement, call.values or None, prepare=True)
+        cursor = await connection.execute(call.statement, call.values, prepare=True)
+        planned = None
+        if call.estimate is not None:
+            planned = await connection.execute(call.estimate.statement, call.estimate.values)
         if read_only:
             # Nothing to lose by not looking first, and a round trip to win.
             await connection.execute("commit", prepare=True)
     row = await cursor.fetchone()
     if row is None:
         raise RuntimeError("a call always has one row")
-    return Answer(*row)
+    plan = await planned.fetchone() if planned else None
+    estimate = None if plan is None else plan[0][0]["Plan"]["Plan Rows"]
+    return Answer(*row, estimate=estimate)
 
 
 @lru_cache(maxsize=64)
