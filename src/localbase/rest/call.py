@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
-from psycopg import sql
-
 from localbase.rest.arguments import Arguments
 from localbase.rest.catalog import Parameter, Routine
 from localbase.rest.fragment import Fragment, Value, fragment, joined, name, trusted
@@ -87,14 +85,14 @@ def _source(routine: Routine, given: Given, form: str, columns: tuple[str, ...])
     source = fragment(
         "(select * from {}({}) as given({}) limit 1) as given",
         name("pg_catalog", reader),
-        Fragment(sql.SQL("%s::json")),
+        Fragment("%s::json"),
         joined(", ", (fragment("{} {}", name(one.name), trusted(one.type)) for one in given)),
     )
     return _select(routine, columns, _named(given, [name("given", one.name) for one in given]), source)
 
 
 def _placeholder(parameter: Parameter) -> Fragment:
-    return fragment("{}::{}", Fragment(sql.SQL("%s")), trusted(parameter.type))
+    return fragment("{}::{}", Fragment("%s"), trusted(parameter.type))
 
 
 def _named(given: Given, values: list[Fragment]) -> Fragment:

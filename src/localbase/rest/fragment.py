@@ -1,7 +1,12 @@
-"""Pieces of SQL that carry the values bound to them, so that text and values cannot get out of step."""
+"""Pieces of SQL that carry the values bound to them, so that text and values cannot get out of step.
+
+There are three ways to get text in: templates, which are literals of this program; names, which the driver
+quotes; and what is marked as trusted. Everything else is a value.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import LiteralString
 
 from psycopg import sql
@@ -15,44 +20,47 @@ Value = str | bytes | list[str]
 class Fragment:
     """Its values are in the order of their placeholders."""
 
-    text: sql.Composable
+    text: str
     values: tuple[Value, ...] = ()
 
     def as_bytes(self) -> bytes:
-        return self.text.as_bytes()
+        return self.text.encode()
 
 
-EMPTY = Fragment(sql.SQL(""))
+EMPTY = Fragment("")
 
 
 def fragment(template: LiteralString, *parts: Fragment) -> Fragment:
     """The template, with `{}` for each of the parts in their order."""
     values = tuple(value for part in parts for value in part.values)
-    return Fragment(sql.SQL(template).format(*(part.text for part in parts)), values)
+    return Fragment(template.format(*(part.text for part in parts)), values)
 
 
 def bound(value: Value) -> Fragment:
     """A value, whose type Postgres infers from where it stands."""
     if isinstance(value, str) and "\0" in value:
         raise null_character()
-    return Fragment(sql.SQL("%s"), (value,))
+    return Fragment("%s", (value,))
 
 
+@lru_cache(maxsize=4096)
 def name(*parts: str) -> Fragment:
     """A quoted identifier, with its schema or table before it."""
-    # A percent sign means a placeholder to the driver, even inside a name.
-    return Fragment(sql.Identifier(*(part.partition("\0")[0].replace("%", "%%") for part in parts)))
+    # What follows a null character was never part of a name that Postgres has.
+    identifier = sql.Identifier(*(part.partition("\0")[0] for part in parts))
+    return trusted(identifier.as_string())
 
 
 def trusted(text: str) -> Fragment:
     """SQL as it stands: from the catalog, or of characters that cannot leave their place."""
-    return Fragment(sql.SQL(text.replace("%", "%%")))  # pyright: ignore[reportArgumentType]
+    # A percent sign means a placeholder to the driver, even inside a name.
+    return Fragment(text.replace("%", "%%"))
 
 
 def joined(separator: LiteralString, parts: Iterable[Fragment]) -> Fragment:
     listed = list(parts)
     return Fragment(
-        sql.SQL(separator).join(part.text for part in listed),
+        separator.join(part.text for part in listed),
         tuple(value for part in listed for value in part.values),
     )
 
