@@ -28,9 +28,9 @@ async def update(service: Service, request: AuthRequest) -> web.Response:
         user_metadata=fields.mapping("data") or {},
     )
     async with service.transaction("Error updating user") as connection:
+        await directory.change(connection, caller.user.id, changes)
         if password:
             await sessions.end_all(connection, caller.user.id, but=caller.session_id)
-        await directory.change(connection, caller.user.id, changes)
         if email and checked_email(email) != caller.user.email:
             await _move(service, connection, caller.user, checked_email(email))
         return web.json_response((await directory.get(connection, caller.user.id)).body())

@@ -64,10 +64,10 @@ async def update_user(service: Service, request: AuthRequest, user_id: str) -> w
     changes = _changes(fields, hashed)
     async with service.transaction(_UPDATING) as connection:
         user = await _named(connection, user_id)
+        await directory.change(connection, user.id, changes)
+        await _identify(connection, user.id, changes)
         if hashed:
             await sessions.end_all(connection, user.id)
-        await _identify(connection, user.id, changes)
-        await directory.change(connection, user.id, changes)
         return web.json_response((await directory.get(connection, user.id)).body())
 
 

@@ -14,10 +14,10 @@ from localbase.auth.request import AuthRequest
 from localbase.auth.user import SessionId, UserId
 from localbase.project import AuthConfig
 
+# Whatever touches an account locks its row in auth.users first, so that no two wait for each other.
+_SIGN_IN = "update auth.users set last_sign_in_at = now(), updated_at = now() where id = %s"
 _OPEN = """
-    with signed_in as (
-        update auth.users set last_sign_in_at = now(), updated_at = now() where id = %(user_id)s
-    ), identified as (
+    with identified as (
         update auth.identities set last_sign_in_at = now(), updated_at = now()
         where user_id = %(user_id)s and provider = %(provider)s
     ), opened as (
@@ -116,6 +116,7 @@ async def open_session(
         "ip": request.address(),
         "method": method.value,
     }
+    await connection.execute(_SIGN_IN, (user_id,))
     await connection.execute(_OPEN, parameters)
     return Session(session_id, user_id, await _issue(connection, session_id, user_id, parent=None))
 

@@ -1,5 +1,6 @@
 """What holders of the service key do with accounts, by supabase-py."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -139,6 +140,20 @@ async def test_a_new_password_is_strong(admin: Any) -> None:
 
     with pytest.raises(AuthWeakPasswordError):
         await admin.update_user_by_id(user.id, {"password": "x"})
+
+
+async def test_changes_and_sign_ins_at_the_same_time(admin: Any, auth: Any) -> None:
+    """They touch the same rows, and none waits for the other for ever."""
+    user = (await auth.sign_up(ANN)).user
+    changes = [
+        admin.update_user_by_id(user.id, {"email": "ann@example.com", "app_metadata": {f"n{number}": 1}})
+        for number in range(8)
+    ]
+
+    await asyncio.gather(*changes, *(auth.sign_in_with_password(ANN) for _ in range(8)))
+
+    metadata = (await admin.get_user_by_id(user.id)).user.app_metadata
+    assert {f"n{number}" for number in range(8)} < metadata.keys()
 
 
 async def test_list_users_in_pages(admin: Any) -> None:
