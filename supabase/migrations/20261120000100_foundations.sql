@@ -215,8 +215,8 @@ grant execute on function private.setting to anon, authenticated, service_role;
 
 -- Who is calling ----------------------------------------------------------------------------
 
--- True in a direct SQL session of the schema's owner (psql, the dashboard's editor, a migration):
--- the API always sets claims, so a session without any, of a role that owns this schema, is an operator.
+-- True in a direct SQL session of the schema's owner (psql, the dashboard's editor, a migration) that has not
+-- taken another role: the API always sets claims, and its sessions never belong to the owner.
 create function private.is_operator()
 returns boolean
 language sql
@@ -225,7 +225,7 @@ set search_path = ''
 as $$
     select coalesce(current_setting('request.jwt.claims', true), '') = ''
         and (
-            select pg_has_role(session_user, nspowner, 'member')
+            select pg_has_role(session_user, nspowner, 'member') and pg_has_role(current_user, nspowner, 'member')
             from pg_catalog.pg_namespace where nspname = 'private'
         );
 $$;
@@ -317,7 +317,8 @@ begin
     else
         address := addresses[1];
     end if;
-    return trim(address)::inet;
+    -- An IPv4 address written as IPv6 is the same client; a mask would make it many.
+    return host(regexp_replace(trim(address), '^::ffff:(\d+\.\d+\.\d+\.\d+)$', '\1', 'i')::inet)::inet;
 exception
     when invalid_text_representation then
         return null;
@@ -338,6 +339,22 @@ $$;
 comment on function private.watched_job is 'The job named in the caller''s watch token, or null.';
 grant execute on function private.watched_job to anon, authenticated, service_role;
 
+-- Whether a JSON value is an object that every client can read: not larger than `bytes`, at most 32 levels deep, and
+-- without numbers beyond a double's range (Python, for one, refuses integers of thousands of digits).
+create function private.is_plain_object(value jsonb, bytes integer)
+returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+    select jsonb_typeof(value) = 'object'
+        and pg_column_size(value) <= bytes
+        and not jsonb_path_exists(value, 'lax $.**{33}')
+        and not jsonb_path_exists(value, 'lax $.** ? (@.type() == "number" && (@ > 1e300 || @ < -1e300))');
+$$;
+comment on function private.is_plain_object is 'Whether a JSON value is an object that every client can read.';
+grant execute on function private.is_plain_object to anon, authenticated, service_role;
+
 -- Keeps updated_at true on every table that has it.
 create function private.touch_updated_at()
 returns trigger
@@ -345,7 +362,7 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-    new.updated_at := now();
+    new.updated_at := clock_timestamp();
     return new;
 end;
 $$;

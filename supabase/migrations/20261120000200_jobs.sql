@@ -38,13 +38,14 @@ create table public.jobs (
     constraint jobs_fps_in_range check (fps between 1 and 240),
     constraint jobs_estimated_duration_in_range check (estimated_duration > 0 and estimated_duration <= 86400),
     constraint jobs_user_agent_length check (length(user_agent) <= 1024),
-    constraint jobs_metadata_is_object check (
-        jsonb_typeof(metadata) = 'object' and pg_column_size(metadata) <= 65536
+    constraint jobs_actual_duration_in_range check (actual_duration between 0 and 604800),
+    constraint jobs_client_ip_is_host check (client_ip = host(client_ip)::inet),
+    constraint jobs_metadata_is_object check (private.is_plain_object(metadata, 65536)),
+    constraint jobs_request_body_is_object check (private.is_plain_object(request_body, 1048576)),
+    constraint jobs_error_details_is_object check (private.is_plain_object(error_details, 65536)),
+    constraint jobs_error_only_of_failure check (
+        (error_code is null and error_message is null) or status in ('failed', 'cancelled', 'timeout')
     ),
-    constraint jobs_request_body_is_object check (
-        jsonb_typeof(request_body) = 'object' and pg_column_size(request_body) <= 1048576
-    ),
-    constraint jobs_error_details_is_object check (jsonb_typeof(error_details) = 'object'),
     constraint jobs_progress_in_range check (progress_percentage between 0 and 100),
     constraint jobs_output_size_positive check (output_size >= 0),
     constraint jobs_pending_not_started check ((status = 'pending') <= (started_at is null)),
@@ -71,9 +72,12 @@ comment on constraint jobs_height_in_range on public.jobs is 'must be 16 to 8192
 comment on constraint jobs_fps_in_range on public.jobs is 'must be 1 to 240 frames per second';
 comment on constraint jobs_estimated_duration_in_range on public.jobs is 'must be more than 0 and at most 86400 seconds';
 comment on constraint jobs_user_agent_length on public.jobs is 'must have at most 1024 characters';
-comment on constraint jobs_metadata_is_object on public.jobs is 'must be a JSON object of at most 64 KiB';
-comment on constraint jobs_request_body_is_object on public.jobs is 'must be a JSON object of at most 1 MiB';
-comment on constraint jobs_error_details_is_object on public.jobs is 'must be a JSON object';
+comment on constraint jobs_actual_duration_in_range on public.jobs is 'must be 0 to 604800 seconds';
+comment on constraint jobs_client_ip_is_host on public.jobs is 'must be an address without a mask';
+comment on constraint jobs_error_only_of_failure on public.jobs is 'belongs to a job that ended other than well';
+comment on constraint jobs_metadata_is_object on public.jobs is 'must be a plain JSON object of at most 64 KiB';
+comment on constraint jobs_request_body_is_object on public.jobs is 'must be a plain JSON object of at most 1 MiB';
+comment on constraint jobs_error_details_is_object on public.jobs is 'must be a plain JSON object of at most 64 KiB';
 comment on constraint jobs_progress_in_range on public.jobs is 'must be 0 to 100';
 comment on constraint jobs_output_size_positive on public.jobs is 'must not be negative';
 
@@ -94,13 +98,13 @@ grant update (
 
 create policy "Anonymous clients see jobs of their address, or watched" on public.jobs
     for select to anon using (
-        (user_id is null and client_ip = (select private.client_ip()))
-        or id = (select private.watched_job())
+        id = (select private.watched_job())
+        or ((select private.watched_job()) is null and user_id is null and client_ip = (select private.client_ip()))
     );
 create policy "Users see jobs of their own, or watched; backends see all" on public.jobs
     for select to authenticated using (
-        user_id = (select auth.uid())
-        or id = (select private.watched_job())
+        id = (select private.watched_job())
+        or ((select private.watched_job()) is null and user_id = (select auth.uid()))
         or (select private.is_service())
     );
 create policy "Anonymous clients create jobs under their own address" on public.jobs
@@ -109,7 +113,12 @@ create policy "Anonymous clients create jobs under their own address" on public.
     );
 create policy "Users create jobs of their own, backends for anyone" on public.jobs
     for insert to authenticated with check (
-        user_id = (select auth.uid()) or (select private.is_service())
+        (select private.is_service())
+        or (
+            user_id = (select auth.uid())
+            and client_ip is not distinct from (select private.client_ip())
+            and (select private.watched_job()) is null
+        )
     );
 create policy "Backends change jobs" on public.jobs
     for update to authenticated using ((select private.is_service()));
@@ -152,6 +161,7 @@ set search_path = ''
 as $$
 declare
     allowed public.job_status[];
+    moment timestamptz := clock_timestamp();
 begin
     select coalesce(array_agg(to_status order by to_status), '{}') into allowed
     from public.job_transitions where from_status = old.status;
@@ -174,12 +184,12 @@ begin
         new.error_message := null;
         new.error_details := '{}';
     elsif new.status = 'processing' then
-        new.started_at := now();
+        new.started_at := moment;
     elsif new.status = 'completed' then
         new.progress_percentage := 100;
     end if;
-    new.completed_at := case when new.status = 'completed' then now() end;
-    new.finished_at := case when new.status not in ('pending', 'processing') then now() end;
+    new.completed_at := case when new.status = 'completed' then moment end;
+    new.finished_at := case when new.status not in ('pending', 'processing') then moment end;
     return new;
 end;
 $$;
@@ -190,6 +200,46 @@ create trigger a_change_status before update of status on public.jobs
     execute function private.jobs_change_status();
 create trigger b_touch before update on public.jobs
     for each row execute function private.touch_updated_at();
+
+-- While the status stays: only a job that is being processed makes progress, which never goes back (a report
+-- that comes late is taken for its step only), and nothing of a job that has ended changes.
+create function private.jobs_keep_rules()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    if old.is_terminal then
+        perform private.fail(
+            'job_finished',
+            format('The job is %s; nothing of it changes any more.', old.status),
+            jsonb_build_object('job_id', old.id, 'status', old.status),
+            'Retry the job by setting it to pending, where its status allows that.'
+        );
+    end if;
+    if new.progress_percentage is distinct from old.progress_percentage then
+        if old.status <> 'processing' then
+            perform private.fail(
+                'job_not_processing',
+                format('The job is %s, so it makes no progress.', old.status),
+                jsonb_build_object('job_id', old.id, 'status', old.status),
+                'Set the status to processing first.'
+            );
+        end if;
+        if new.progress_percentage between 0 and 100 then
+            new.progress_percentage := greatest(new.progress_percentage, old.progress_percentage);
+        end if;
+    end if;
+    return new;
+end;
+$$;
+comment on function private.jobs_keep_rules is 'Trigger: what may change while the status stays.';
+
+create trigger c_keep_rules before update of
+    progress_percentage, current_step, actual_duration, output_url, output_size, error_code, error_message, error_details
+    on public.jobs
+    for each row when (old.status = new.status)
+    execute function private.jobs_keep_rules();
 
 -- Helpers -----------------------------------------------------------------------------------
 
@@ -218,19 +268,33 @@ $$;
 comment on function private.visible_job is 'The job if the caller may see it, else not_found.';
 grant execute on function private.visible_job to anon, authenticated, service_role;
 
--- Locks a job until the transaction ends and returns it as it is then. Every function that changes a job
--- or what belongs to it begins with this, so that all lock in one order and none deadlocks.
--- Definer: whoever may add to a job need not be allowed to change the job itself.
+-- Definer: whoever may add to a job need not be allowed to change the job itself. Tells nothing about it.
 create function private.lock_job(job_id uuid)
-returns public.jobs
+returns void
 language sql
 security definer
 set search_path = ''
 as $$
-    select * from public.jobs where jobs.id = lock_job.job_id for no key update;
+    select from public.jobs where jobs.id = lock_job.job_id for no key update;
 $$;
-comment on function private.lock_job is 'Lock a job for this transaction and return it.';
+comment on function private.lock_job is 'Lock a job for this transaction.';
 grant execute on function private.lock_job to anon, authenticated, service_role;
+
+-- A job that the caller may see, locked until the transaction ends, as it is once locked. Every function that
+-- changes a job or what belongs to it begins with this, so that all lock in one order and none deadlocks.
+create function private.locked_job(job_id uuid)
+returns public.jobs
+language plpgsql
+set search_path = ''
+as $$
+begin
+    perform private.visible_job(job_id);
+    perform private.lock_job(job_id);
+    return private.visible_job(job_id);
+end;
+$$;
+comment on function private.locked_job is 'The job, locked, if the caller may see it; else not_found.';
+grant execute on function private.locked_job to anon, authenticated, service_role;
 
 -- Functions ---------------------------------------------------------------------------------
 
@@ -280,7 +344,7 @@ begin
 exception
     when check_violation or not_null_violation then
         perform private.refuse_arguments(private.row_problems('public.jobs', jsonb_build_object(
-            'user_agent', create_job.user_agent, 'output_format', create_job.output_format,
+            'client_ip', address, 'user_agent', create_job.user_agent, 'output_format', create_job.output_format,
             'width', create_job.width, 'height', create_job.height, 'fps', create_job.fps,
             'estimated_duration', create_job.estimated_duration, 'response_type', create_job.response_type,
             'request_body', create_job.request_body, 'metadata', create_job.metadata
@@ -332,10 +396,13 @@ begin
     end if;
     if cursor is not null then
         begin
+            if cursor !~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z_[0-9a-f-]{36}$' then
+                raise invalid_text_representation;
+            end if;
             after_time := split_part(cursor, '_', 1)::timestamptz;
             after_id := split_part(cursor, '_', 2)::uuid;
         exception
-            when invalid_text_representation or invalid_datetime_format or datetime_field_overflow then
+            when data_exception then
                 perform private.fail('invalid_cursor', 'The cursor was not handed out by this list.',
                     jsonb_build_object('cursor', left(cursor, 100)), 'Start again without a cursor.');
         end;
@@ -391,8 +458,7 @@ declare
     job public.jobs;
 begin
     perform private.require_service();
-    perform private.visible_job(job_id);
-    job := private.lock_job(job_id);
+    job := private.locked_job(job_id);
     if status is null then
         perform private.refuse_argument('status', 'is required');
     end if;
@@ -419,7 +485,9 @@ begin
 exception
     when check_violation or not_null_violation then
         perform private.refuse_arguments(private.row_problems('public.jobs', jsonb_strip_nulls(jsonb_build_object(
-            'error_details', update_job_status.error_details, 'output_size', update_job_status.output_size
+            'status', update_job_status.status, 'error_code', update_job_status.error_code,
+            'error_message', update_job_status.error_message, 'error_details', update_job_status.error_details,
+            'output_size', update_job_status.output_size, 'actual_duration', update_job_status.actual_duration
         ))), sqlerrm);
         return null;
 end;
@@ -427,7 +495,7 @@ $$;
 comment on function public.update_job_status is 'Change a job''s status; returns the job. Backends only.';
 grant execute on function public.update_job_status to authenticated, service_role;
 
--- Record how far a job is. Progress never goes back: a report that comes late is taken for its step only.
+-- Record how far a job is that is being processed.
 create function public.update_job_progress(
     job_id uuid,
     progress_percentage numeric,
@@ -441,8 +509,7 @@ declare
     job public.jobs;
 begin
     perform private.require_service();
-    perform private.visible_job(job_id);
-    job := private.lock_job(job_id);
+    job := private.locked_job(job_id);
     if job.status <> 'processing' then
         perform private.fail(
             'job_not_processing',
@@ -452,11 +519,7 @@ begin
         );
     end if;
     update public.jobs set
-        progress_percentage = case
-            when update_job_progress.progress_percentage between 0 and 100
-                then greatest(update_job_progress.progress_percentage, jobs.progress_percentage)
-            else update_job_progress.progress_percentage
-        end,
+        progress_percentage = update_job_progress.progress_percentage,
         current_step = coalesce(update_job_progress.current_step, jobs.current_step)
     where id = update_job_progress.job_id;
     return private.visible_job(job_id);

@@ -36,12 +36,8 @@ create table public.elements (
     ),
     constraint elements_start_in_range check (start_time between 0 and 86400),
     constraint elements_duration_in_range check (duration > 0 and duration <= 86400),
-    constraint elements_text_style_is_object check (
-        jsonb_typeof(text_style) = 'object' and pg_column_size(text_style) <= 65536
-    ),
-    constraint elements_metadata_is_object check (
-        jsonb_typeof(metadata) = 'object' and pg_column_size(metadata) <= 65536
-    )
+    constraint elements_text_style_is_object check (private.is_plain_object(text_style, 65536)),
+    constraint elements_metadata_is_object check (private.is_plain_object(metadata, 65536))
 );
 alter table public.elements enable row level security;
 
@@ -66,8 +62,8 @@ comment on constraint elements_width_is_length on public.elements is 'must be po
 comment on constraint elements_height_is_length on public.elements is 'must be positive pixels (640, 640px) or percent (50%)';
 comment on constraint elements_start_in_range on public.elements is 'must be 0 to 86400 seconds';
 comment on constraint elements_duration_in_range on public.elements is 'must be more than 0 and at most 86400 seconds';
-comment on constraint elements_text_style_is_object on public.elements is 'must be a JSON object of at most 64 KiB';
-comment on constraint elements_metadata_is_object on public.elements is 'must be a JSON object of at most 64 KiB';
+comment on constraint elements_text_style_is_object on public.elements is 'must be a plain JSON object of at most 64 KiB';
+comment on constraint elements_metadata_is_object on public.elements is 'must be a plain JSON object of at most 64 KiB';
 
 grant select on public.elements to anon, authenticated, service_role;
 grant insert (
@@ -87,13 +83,16 @@ create policy "Anonymous clients add to jobs of their own address" on public.ele
                 and jobs.user_id is null
                 and jobs.client_ip = (select private.client_ip())
         )
+        and (select private.watched_job()) is null
     );
 create policy "Users add to jobs of their own, backends to any" on public.elements
     for insert to authenticated with check (
         (select private.is_service())
         or exists (
             select from public.jobs
-            where jobs.id = elements.job_id and jobs.user_id = (select auth.uid())
+            where jobs.id = elements.job_id
+                and jobs.user_id = (select auth.uid())
+                and (select private.watched_job()) is null
         )
     );
 
@@ -106,8 +105,10 @@ security definer
 set search_path = ''
 as $$
 declare
-    job public.jobs := private.lock_job(new.job_id);
+    job public.jobs;
 begin
+    perform private.lock_job(new.job_id);
+    select * into job from public.jobs where jobs.id = new.job_id;
     if job.status <> 'pending' then
         perform private.fail(
             'job_not_pending',
@@ -240,8 +241,7 @@ as $$
 declare
     element public.elements;
 begin
-    perform private.visible_job(job_id);
-    perform private.lock_job(job_id);
+    perform private.locked_job(job_id);
     select * into element from private.insert_elements(job_id, jsonb_build_array(jsonb_build_object(
         'type', type, 'source_url', source_url, 'element_order', element_order, 'track', track,
         'x_position', x_position, 'y_position', y_position, 'width', width, 'height', height,

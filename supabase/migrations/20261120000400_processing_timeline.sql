@@ -12,7 +12,7 @@ create table public.processing_timeline (
     error_details jsonb not null default '{}',
     cpu_usage numeric,
     memory_usage bigint,
-    started_at timestamptz not null default now(),
+    started_at timestamptz not null default clock_timestamp(),
     completed_at timestamptz,
     duration_ms bigint generated always as (
         round(extract(epoch from completed_at - started_at) * 1000)
@@ -22,13 +22,10 @@ create table public.processing_timeline (
     constraint processing_timeline_progress_in_range check (progress_percentage between 0 and 100),
     constraint processing_timeline_cpu_in_range check (cpu_usage between 0 and 1000000),
     constraint processing_timeline_memory_positive check (memory_usage >= 0),
-    constraint processing_timeline_details_is_object check (
-        jsonb_typeof(details) = 'object' and pg_column_size(details) <= 65536
-    ),
-    constraint processing_timeline_error_details_is_object check (
-        jsonb_typeof(error_details) = 'object' and pg_column_size(error_details) <= 65536
-    ),
+    constraint processing_timeline_details_is_object check (private.is_plain_object(details, 65536)),
+    constraint processing_timeline_error_details_is_object check (private.is_plain_object(error_details, 65536)),
     constraint processing_timeline_completed_has_result check ((completed_at is null) = (success is null)),
+    constraint processing_timeline_ends_after_start check (completed_at >= started_at),
     constraint processing_timeline_error_only_of_failure check (error_message is null or not success)
 );
 alter table public.processing_timeline enable row level security;
@@ -43,8 +40,8 @@ comment on constraint processing_timeline_order_in_range on public.processing_ti
 comment on constraint processing_timeline_progress_in_range on public.processing_timeline is 'must be 0 to 100';
 comment on constraint processing_timeline_cpu_in_range on public.processing_timeline is 'must be percent of one core, 0 to 1000000';
 comment on constraint processing_timeline_memory_positive on public.processing_timeline is 'must be bytes, not negative';
-comment on constraint processing_timeline_details_is_object on public.processing_timeline is 'must be a JSON object of at most 64 KiB';
-comment on constraint processing_timeline_error_details_is_object on public.processing_timeline is 'must be a JSON object of at most 64 KiB';
+comment on constraint processing_timeline_details_is_object on public.processing_timeline is 'must be a plain JSON object of at most 64 KiB';
+comment on constraint processing_timeline_error_details_is_object on public.processing_timeline is 'must be a plain JSON object of at most 64 KiB';
 comment on constraint processing_timeline_error_only_of_failure on public.processing_timeline is 'belongs to a step that failed';
 
 -- A job works on one step of a kind at a time; what starts it again takes the open one over.
@@ -52,7 +49,7 @@ create unique index processing_timeline_one_open on public.processing_timeline (
     where completed_at is null;
 
 grant select on public.processing_timeline to anon, authenticated, service_role;
-grant insert (job_id, step, step_order, details) on public.processing_timeline to authenticated, service_role;
+grant insert (job_id, step, step_order, details) on public.processing_timeline to anon, authenticated, service_role;
 grant update (
     progress_percentage, success, details, error_message, error_details,
     cpu_usage, memory_usage, started_at, completed_at
@@ -62,8 +59,30 @@ create policy "Who sees a job sees its timeline" on public.processing_timeline
     for select to anon, authenticated using (
         exists (select from public.jobs where jobs.id = processing_timeline.job_id)
     );
-create policy "Backends start steps" on public.processing_timeline
-    for insert to authenticated with check ((select private.is_service()));
+create policy "Anonymous clients open the first step of their jobs" on public.processing_timeline
+    for insert to anon with check (
+        step = 'validation' and step_order = 0 and (select private.watched_job()) is null
+        and exists (
+            select from public.jobs
+            where jobs.id = processing_timeline.job_id
+                and jobs.status = 'pending'
+                and jobs.user_id is null
+                and jobs.client_ip = (select private.client_ip())
+        )
+    );
+create policy "Users open the first step of their jobs, backends any" on public.processing_timeline
+    for insert to authenticated with check (
+        (select private.is_service())
+        or (
+            step = 'validation' and step_order = 0 and (select private.watched_job()) is null
+            and exists (
+                select from public.jobs
+                where jobs.id = processing_timeline.job_id
+                    and jobs.status = 'pending'
+                    and jobs.user_id = (select auth.uid())
+            )
+        )
+    );
 create policy "Backends change steps" on public.processing_timeline
     for update to authenticated using ((select private.is_service()));
 
@@ -88,6 +107,35 @@ create trigger a_keep_completed before update on public.processing_timeline
     for each row when (old.completed_at is not null)
     execute function private.processing_timeline_keep_completed();
 
+-- A job that has ended gets no further steps. After the insert, so that the policies have spoken first.
+-- Definer: to lock the job.
+create function private.processing_timeline_need_unfinished_job()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    job public.jobs;
+begin
+    perform private.lock_job(new.job_id);
+    select * into job from public.jobs where jobs.id = new.job_id;
+    if job.is_terminal then
+        perform private.fail(
+            'job_finished',
+            format('The job is %s; no step can start.', job.status),
+            jsonb_build_object('job_id', job.id, 'status', job.status),
+            'Retry the job by setting it to pending, where its status allows that.'
+        );
+    end if;
+    return null;
+end;
+$$;
+comment on function private.processing_timeline_need_unfinished_job is 'Trigger: refuses steps of a job that has ended.';
+
+create trigger a_need_unfinished_job after insert on public.processing_timeline
+    for each row execute function private.processing_timeline_need_unfinished_job();
+
 -- When a job ends other than well, or goes back to wait, no step of it stays open.
 create function private.jobs_close_steps()
 returns trigger
@@ -98,7 +146,8 @@ as $$
 begin
     update public.processing_timeline set
         success = (new.status = 'completed'),
-        completed_at = now(),
+        progress_percentage = case when new.status = 'completed' then 100 else progress_percentage end,
+        completed_at = clock_timestamp(),
         error_message = case when new.status <> 'completed'
             then coalesce(new.error_message, format('The job became %s.', new.status)) end
     where job_id = new.id and completed_at is null;
@@ -111,9 +160,9 @@ create trigger a_close_steps after update of status on public.jobs
     for each row when (old.status is distinct from new.status and new.status <> 'processing')
     execute function private.jobs_close_steps();
 
--- The job of a step, locked, if the caller may see the step; else not_found.
+-- Locks the job of a step that the caller may see; else not_found.
 create function private.lock_job_of_step(timeline_id uuid)
-returns public.jobs
+returns void
 language plpgsql
 set search_path = ''
 as $$
@@ -130,70 +179,14 @@ begin
             'Use the id that start_processing_step returned.'
         );
     end if;
-    return private.lock_job(job_id);
+    perform private.lock_job(job_id);
 end;
 $$;
 comment on function private.lock_job_of_step is 'Lock the job of a step that the caller may see.';
 grant execute on function private.lock_job_of_step to anon, authenticated, service_role;
 
--- Opens a step of a locked job: takes over the open one of the same kind, whose clock starts again, or
--- adds one at the given or the next place. Definer: creating a video job opens its first step, and
--- whoever creates a job need not be a backend.
-create function private.open_step(
-    job_id uuid, step public.processing_step, step_order integer, details jsonb
-)
-returns public.processing_timeline
-language plpgsql
-security definer
-set search_path = ''
-as $$
-declare
-    opened public.processing_timeline;
-begin
-    update public.processing_timeline as timeline set
-        started_at = now(),
-        progress_percentage = 0,
-        details = timeline.details || coalesce(open_step.details, '{}')
-    where timeline.job_id = open_step.job_id and timeline.step = open_step.step and timeline.completed_at is null
-    returning * into opened;
-    if found then
-        return opened;
-    end if;
-    insert into public.processing_timeline (job_id, step, step_order, details)
-    values (
-        open_step.job_id,
-        open_step.step,
-        coalesce(open_step.step_order, (
-            select coalesce(max(timeline.step_order) + 1, 0)
-            from public.processing_timeline as timeline where timeline.job_id = open_step.job_id
-        )),
-        coalesce(open_step.details, '{}')
-    )
-    returning * into opened;
-    return opened;
-exception
-    when unique_violation then
-        perform private.fail(
-            'order_taken',
-            format('The job already has a step at place %s.', open_step.step_order),
-            jsonb_build_object(
-                'job_id', job_id, 'step_order', step_order, 'constraint', 'processing_timeline_order_unique'
-            ),
-            'Leave step_order out to add the step at the end.'
-        );
-        return null;
-    when check_violation or not_null_violation then
-        perform private.refuse_arguments(private.row_problems('public.processing_timeline', jsonb_build_object(
-            'step', step, 'step_order', coalesce(step_order, 0), 'details', coalesce(details, '{}')
-        )), sqlerrm);
-        return null;
-end;
-$$;
-comment on function private.open_step is 'Open a step, or take over the open one of its kind.';
-grant execute on function private.open_step to anon, authenticated, service_role;
-
--- Begin a step of a job that has not ended. An open step of the same kind is taken over, so a worker
--- that starts again after a crash goes on where it was.
+-- Begin a step of a job that has not ended, at the given or the next place. An open step of the same kind is
+-- taken over and its clock starts again, so a worker that starts again after a crash goes on where it was.
 create function public.start_processing_step(
     job_id uuid,
     step public.processing_step,
@@ -205,20 +198,50 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-    job public.jobs;
+    started public.processing_timeline;
 begin
     perform private.require_service();
-    perform private.visible_job(job_id);
-    job := private.lock_job(job_id);
-    if job.is_terminal then
-        perform private.fail(
-            'job_finished',
-            format('The job is %s; no step can start.', job.status),
-            jsonb_build_object('job_id', job.id, 'status', job.status),
-            'Retry the job by setting it to pending, where its status allows that.'
-        );
+    perform private.locked_job(job_id);
+    update public.processing_timeline as timeline set
+        started_at = clock_timestamp(),
+        progress_percentage = 0,
+        details = timeline.details || coalesce(start_processing_step.details, '{}')
+    where timeline.job_id = start_processing_step.job_id
+        and timeline.step = start_processing_step.step
+        and timeline.completed_at is null
+    returning * into started;
+    if found then
+        return started;
     end if;
-    return private.open_step(job_id, step, step_order, details);
+    insert into public.processing_timeline (job_id, step, step_order, details)
+    values (
+        start_processing_step.job_id,
+        start_processing_step.step,
+        coalesce(start_processing_step.step_order, (
+            select coalesce(max(timeline.step_order) + 1, 0)
+            from public.processing_timeline as timeline
+            where timeline.job_id = start_processing_step.job_id
+        )),
+        coalesce(start_processing_step.details, '{}')
+    )
+    returning * into started;
+    return started;
+exception
+    when unique_violation then
+        perform private.fail(
+            'order_taken',
+            format('The job already has a step at place %s.', step_order),
+            jsonb_build_object(
+                'job_id', job_id, 'step_order', step_order, 'constraint', 'processing_timeline_order_unique'
+            ),
+            'Leave step_order out to add the step at the end.'
+        );
+        return null;
+    when check_violation or not_null_violation then
+        perform private.refuse_arguments(private.row_problems('public.processing_timeline', jsonb_build_object(
+            'step', step, 'step_order', coalesce(step_order, 0), 'details', coalesce(details, '{}')
+        )), sqlerrm);
+        return null;
 end;
 $$;
 comment on function public.start_processing_step is 'Begin a step; returns it. Backends only.';
@@ -282,7 +305,7 @@ begin
     perform private.lock_job_of_step(timeline_id);
     update public.processing_timeline as timeline set
         success = complete_processing_step.success,
-        completed_at = now(),
+        completed_at = clock_timestamp(),
         progress_percentage = coalesce(
             complete_processing_step.progress_percentage,
             case when complete_processing_step.success then 100 else timeline.progress_percentage end

@@ -11,7 +11,7 @@ create table public.job_events (
     progress_percentage numeric not null,
     current_step public.processing_step,
     data jsonb not null default '{}',
-    created_at timestamptz not null default now(),
+    created_at timestamptz not null default clock_timestamp(),
     constraint job_events_seq_unique unique (job_id, seq),
     constraint job_events_type_known check (type in (
         'job.created', 'job.status', 'job.progress',
@@ -85,6 +85,7 @@ create trigger b_record_event after update of status, progress_percentage on pub
     for each row when (
         old.status is distinct from new.status
         or old.progress_percentage is distinct from new.progress_percentage
+        or old.current_step is distinct from new.current_step
     )
     execute function private.jobs_record_event();
 
@@ -148,8 +149,14 @@ language plpgsql
 stable
 set search_path = ''
 as $$
+declare
+    job public.jobs := private.visible_job(job_id);
 begin
-    perform private.visible_job(job_id);
+    if after_seq not between 0 and job.event_seq then
+        perform private.refuse_argument(
+            'after_seq', format('must be 0 to %s, the seq of the job''s newest event', job.event_seq)
+        );
+    end if;
     return query
         select * from public.job_events as events
         where events.job_id = read_job_events.job_id and events.seq > coalesce(read_job_events.after_seq, 0)

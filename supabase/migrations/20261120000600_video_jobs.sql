@@ -31,6 +31,7 @@ as $$
 declare
     made public.video_job;
     new_job_id uuid;
+    first_step public.processing_timeline;
 begin
     if jsonb_typeof(elements) is distinct from 'array' or jsonb_array_length(elements) not between 1 and 500 then
         perform private.refuse_argument('elements', 'must be a JSON array of 1 to 500 elements');
@@ -52,7 +53,9 @@ begin
         select inserted from private.insert_elements(new_job_id, elements, 'elements[%s].') as inserted
         order by (inserted).element_order
     );
-    made.step := private.open_step(new_job_id, 'validation', 0, '{}');
+    insert into public.processing_timeline (job_id, step, step_order) values (new_job_id, 'validation', 0)
+    returning * into first_step;
+    made.step := first_step;
     made.job := public.get_job(new_job_id);
     return made;
 end;

@@ -144,6 +144,56 @@ async def test_anonymous__is_known_by_the_address_that_the_proxy_saw(own_target:
 
 
 @pytest.mark.local_stack
+async def test_watch_token__shows_nothing_else_of_its_holder_s_address(own_target: Target) -> None:
+    async with own_target.anonymous() as client:
+        watched, other = [await client.jobs.create("mp4", 64, 64) for _ in range(2)]
+    async with own_target.anonymous(role="anon", watch_job_id=str(watched.id)) as watcher:
+        assert await can_read(watcher, watched.id)
+        assert not await can_read(watcher, other.id)
+        for job in (watched, other):
+            with pytest.raises((PermissionDenied, NotFound)):
+                await watcher.elements.add(job.id, text())
+
+
+async def test_user__cannot_claim_an_address(target: Target) -> None:
+    claims = {"sub": str(OWNER)}
+    refused = pytest.raises(psycopg.errors.InsufficientPrivilege)
+    with target.connect() as session, refused, acting(session, "authenticated", claims):
+        session.execute(
+            "insert into jobs (user_id, client_ip, output_format, width, height) "
+            "values (%s, '8.8.8.8', 'mp4', 64, 64)",
+            (OWNER,),
+        )
+
+
+def test_owner_who_took_another_role__is_no_operator(target: Target) -> None:
+    with target.connect() as session, session.transaction(force_rollback=True):
+        session.execute("set local role authenticated")
+        assert session.execute("select private.is_service()").fetchone() == (False,)
+
+
+@pytest.mark.parametrize(
+    ("header", "address"),
+    [
+        ("1.1.1.1, 203.0.113.7", "203.0.113.7"),
+        ("203.0.113.7/8", "203.0.113.7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("nonsense", None),
+        ("", None),
+    ],
+)
+@pytest.mark.local_stack
+def test_address__is_the_one_that_the_nearest_proxy_wrote(
+    own_target: Target, header: str, address: str | None
+) -> None:
+    with own_target.connect() as session, session.transaction():
+        headers = json.dumps({"x-forwarded-for": header})
+        session.execute("select set_config('request.headers', %s, true)", (headers,))
+        assert session.execute("select host(private.client_ip())").fetchone() == (address,)
+
+
+@pytest.mark.local_stack
 async def test_anonymous__cannot_pretend_to_another_address(own_target: Target) -> None:
     async with own_target.service() as backend:
         victim = await backend.jobs.create("mp4", 64, 64, client_ip="203.0.113.1")

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from reelbase import EventType, JobStatus, NotFound, ProcessingStep
+from reelbase import EventType, InvalidArgument, JobStatus, NotFound, ProcessingStep
 from support import AnyClient, Target, done, text
 
 
@@ -44,7 +44,30 @@ async def test_read__begins_after_a_seq_and_ends_at_a_limit(client: AnyClient) -
     job = (await done(client.jobs.create_video("mp4", 64, 64, elements=[text() for _ in range(6)]))).job
 
     assert [e.seq for e in await done(client.events.read(job.id, after_seq=2, max_events=3))] == [3, 4, 5]
-    assert await done(client.events.read(job.id, after_seq=100)) == []
+    assert await done(client.events.read(job.id, after_seq=8)) == []
+
+
+@pytest.mark.parametrize("after_seq", [-1, 2, 10**9])
+async def test_read__refuses_a_seq_that_is_not_of_this_job(client: AnyClient, after_seq: int) -> None:
+    job = await done(client.jobs.create("mp4", 64, 64))
+
+    with pytest.raises(InvalidArgument, match="after_seq must be 0 to 1, the seq of the job's newest event"):
+        await done(client.events.read(job.id, after_seq=after_seq))
+
+
+async def test_change_of_step_alone__is_an_event(client: AnyClient) -> None:
+    job = await done(client.jobs.create("mp4", 64, 64))
+    await done(client.jobs.update_status(job.id, JobStatus.PROCESSING))
+    await done(client.jobs.update_progress(job.id, 10, current_step=ProcessingStep.DOWNLOAD))
+    await done(client.jobs.update_progress(job.id, 5, current_step=ProcessingStep.ENCODING))
+
+    last = (await done(client.events.read(job.id)))[-1]
+
+    assert (last.type, last.current_step, last.progress_percentage) == (
+        EventType.JOB_PROGRESS,
+        ProcessingStep.ENCODING,
+        10,
+    )
 
 
 async def test_read__of_an_unknown_job_is_not_found(client: AnyClient) -> None:

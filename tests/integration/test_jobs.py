@@ -4,6 +4,7 @@ from decimal import Decimal
 from ipaddress import ip_address
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from reelbase import (
@@ -145,7 +146,52 @@ async def test_list__filters_by_status_and_address(client: AnyClient) -> None:
     assert await found(status=[]) == []
 
 
-@pytest.mark.parametrize("cursor", ["nonsense", "2026-01-01T00:00:00Z_x", "_", "9999999-01-01_0"])
+async def test_create__refuses_json_that_other_clients_cannot_read(
+    client: AnyClient, database: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    deep: dict[str, object] = {}
+    for _ in range(40):
+        deep = {"deeper": deep}
+
+    with pytest.raises(InvalidArgument, match="metadata must be a plain JSON object"):
+        await done(client.jobs.create("mp4", 64, 64, metadata=deep))
+    with pytest.raises(psycopg.Error, match="metadata must be a plain JSON object"):
+        database.execute("""select create_job('mp4', 64, 64, metadata => '{"n": 1e5000}')""")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("client_ip => '10.0.0.0/8'", "client_ip must be an address without a mask"),
+        ("estimated_duration => 'NaN'", "estimated_duration must be more than 0"),
+        ("fps => 'NaN'", "fps must be 1 to 240"),
+    ],
+)
+def test_create__refuses_values_that_only_sql_can_write(
+    database: psycopg.Connection[tuple[object, ...]], arguments: str, words: str
+) -> None:
+    with pytest.raises(psycopg.Error, match=words):
+        database.execute(f"select create_job('mp4', 64, 64, {arguments})".encode())
+
+
+async def test_update_status__gives_an_error_to_failures_only(client: AnyClient) -> None:
+    job = await done(client.jobs.create("mp4", 64, 64))
+    await done(client.jobs.update_status(job.id, JobStatus.PROCESSING))
+
+    with pytest.raises(InvalidArgument, match="belongs to a job that ended other than well"):
+        await done(client.jobs.update_status(job.id, JobStatus.COMPLETED, error_code="odd"))
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "now_00000000-0000-0000-0000-000000000000",
+        "nonsense",
+        "2026-01-01T00:00:00Z_x",
+        "_",
+        "9999999-01-01_0",
+    ],
+)
 async def test_list__refuses_a_cursor_that_it_did_not_make(client: AnyClient, cursor: str) -> None:
     with pytest.raises(InvalidArgument, match="cursor was not handed out") as caught:
         await done(client.jobs.list(cursor=cursor))

@@ -82,6 +82,7 @@ def test_every_constraint_that_a_caller_can_break__has_words(database: Database)
         "jobs_completed_has_time",
         "jobs_finished_has_time",
         "processing_timeline_completed_has_result",
+        "processing_timeline_ends_after_start",
     }
 
 

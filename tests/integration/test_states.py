@@ -60,6 +60,43 @@ async def test_every_pair__holds_for_a_direct_update_too(
         assert caught.value.sqlstate == "PT409"
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "progress_percentage = 3",
+        "current_step = 'upload'",
+        "output_url = 'https://example.com'",
+        "error_message = 'No.'",
+    ],
+)
+@pytest.mark.parametrize("status", [s for s in STATES if s not in {JobStatus.PENDING, JobStatus.PROCESSING}])
+async def test_job_that_ended__is_frozen_on_every_path(
+    in_status: MakeJob, database: psycopg.Connection[tuple[object, ...]], status: JobStatus, change: str
+) -> None:
+    job = await in_status(status)
+
+    with pytest.raises(psycopg.Error, match="nothing of it changes any more") as caught:
+        database.execute(f"update jobs set {change} where id = %s".encode(), (job.id,))
+    with pytest.raises(psycopg.Error, match="no step can start"):
+        database.execute(
+            "insert into processing_timeline (job_id, step, step_order) values (%s, 'upload', 9)", (job.id,)
+        )
+    assert caught.value.sqlstate == "PT409"
+
+
+async def test_progress__follows_its_rules_on_every_path(
+    in_status: MakeJob, database: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    waiting = await in_status(JobStatus.PENDING)
+    working = await in_status(JobStatus.PROCESSING)
+    change = "update jobs set progress_percentage = %s where id = %s returning progress_percentage"
+
+    with pytest.raises(psycopg.Error, match="makes no progress"):
+        database.execute(change, (5, waiting.id))
+    assert database.execute(change, (40, working.id)).fetchone() == (40,)
+    assert database.execute(change, (30, working.id)).fetchone() == (40,)
+
+
 @pytest.mark.parametrize("second", STATES)
 @pytest.mark.parametrize(("before", "first"), sorted(ALLOWED))
 async def test_two_sessions_at_once__act_as_if_one_came_first(

@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from reelbase import Conflict, InvalidArgument, Job, JobStatus, NotFound, ProcessingStep
-from support import AnyClient, done, text
+from support import AnyClient, Target, done, text
 
 
 async def processing(client: AnyClient) -> Job:
@@ -89,6 +89,35 @@ async def test_complete__gives_an_error_to_failures_only(client: AnyClient) -> N
         await done(client.timeline.complete(step.id, success=True, error_message="odd"))
 
     assert (await done(client.timeline.get(job.id)))[0].success is None
+
+
+async def test_open_step__of_a_job_that_completes_is_complete(client: AnyClient) -> None:
+    job = await processing(client)
+    await done(client.timeline.start(job.id, ProcessingStep.ENCODING))
+
+    await done(client.jobs.update_status(job.id, JobStatus.COMPLETED))
+
+    step = (await done(client.timeline.get(job.id)))[0]
+    assert (step.success, step.progress_percentage, step.error_message) == (True, 100, None)
+
+
+async def test_duration__is_never_negative_however_transactions_interleave(target: Target) -> None:
+    """A step that was started again after a slow transaction had begun."""
+    with target.connect() as slow, target.connect() as quick:
+        query = "select ((create_video_job('mp4', 64, 64, %s)).step).id"
+        elements = '[{"type": "text", "text_content": "x"}]'
+        step_id = quick.execute(query, (elements,)).fetchone()
+        with slow.transaction():
+            slow.execute("select now()")
+            quick.execute(
+                "select start_processing_step(job_id, 'validation') from processing_timeline where id = %s",
+                step_id,
+            )
+            row = slow.execute(
+                "select duration_ms >= 0 from complete_processing_step(%s)", step_id
+            ).fetchone()
+
+    assert row == (True,)
 
 
 @pytest.mark.parametrize("status", [JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.PENDING])
