@@ -57,4 +57,4 @@ def confirms_subscription(frame: Frame) -> bool:
     if topic_and_event(frame)[1] != "system":
         return False
     payload = frame[4] if isinstance(frame, list) else frame["payload"]
-    return payload.get("status") == "ok" and payload.get("extension") == "postgres_changes"
+    return (payload.get("status"), payload.get("extension")) == ("ok", "postgres_changes")

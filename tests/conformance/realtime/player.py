@@ -209,7 +209,7 @@ class Player:
         for number in itertools.count(1):
             await asyncio.sleep(_BEAT_S)
             ref, beating = f"hb{number}", self._session.beating
-            frame = (
+            frame: Any = (
                 {"topic": "phoenix", "event": "heartbeat", "payload": {}, "ref": ref}
                 if self._session.version == _V1
                 else [None, ref, "phoenix", "heartbeat", {}]

@@ -16,8 +16,8 @@ class Step:
     details: Mapping[str, Any]
 
     def __str__(self) -> str:
-        told = self.details.get("note") or self.details.get("sql") or self.details.get("path") or ""
-        return f"step {self.number}, {self.action} {self.details.get('client', '')} {told}".rstrip()
+        told = (self.details.get(name, "") for name in ("client", "note", "sql", "method", "path"))
+        return " ".join(["step", f"{self.number}:", self.action, *filter(None, told)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,9 @@ def programme(
 def _selected(request: pytest.FixtureRequest) -> list[Session]:
     """The sessions of this module's tests that this run has."""
     items = [item for item in request.session.items if item.path == request.path]
-    sessions = [item.callspec.params["session"] for item in items if isinstance(item, pytest.Function)]
+    sessions: list[Session] = [
+        item.callspec.params["session"] for item in items if isinstance(item, pytest.Function)
+    ]
     return [session for session in sessions if _WITH_SLOW or not session.slow]
 
 

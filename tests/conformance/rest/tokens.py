@@ -46,7 +46,7 @@ class Tokens:
 def _claims(kind: str, argument: str) -> dict[str, Any]:
     match kind:
         case "claims":
-            return _EXPIRES | json.loads(argument)
+            return {**_EXPIRES, **json.loads(argument)}
         case "anon" | "service_role":
             own: dict[str, Any] = {"role": kind}
         case "authenticated":
