@@ -5,6 +5,8 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# By the environment, so that a file may have any name.
+export SOURCE
 
 .PHONY: help demo test check format bench clean
 
@@ -12,7 +14,7 @@ help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/installed-demo ## Render a real video and watch it live; SOURCE=FILE uses a file of yours
-	@$(BIN)/reelbase demo $(if $(SOURCE),--source "$(SOURCE)")
+	@$(BIN)/reelbase demo $${SOURCE:+--source "$$SOURCE"}
 
 test: $(VENV)/installed-dev node ## Run all tests; ARGS goes to pytest
 	$(BIN)/pytest $(ARGS)

@@ -199,6 +199,7 @@ def _run_initdb(directory: DataDirectory, binaries: Binaries, password: Path) ->
         text=True,
         cwd="/",
         check=False,
+        start_new_session=True,  # Ctrl-C is for localbase, which tidies up itself
         **process_options(directory.account),
     )
     if done.returncode != 0:

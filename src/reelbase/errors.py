@@ -5,6 +5,7 @@
     ├── ConnectionFailed          no answer: refused, reset, unreachable
     ├── CallTimeout               no answer in time, here or in the database
     ├── UnexpectedAnswer          an answer that does not fit the operation
+    ├── EventsMissing             the log no longer goes back that far
     └── CallRefused               the server said no; `error` tells programs why
         ├── AuthenticationError   the key or token is not accepted
         ├── PermissionDenied      the caller may not do this
@@ -31,6 +32,7 @@ __all__ = [
     "ConfigurationError",
     "Conflict",
     "ConnectionFailed",
+    "EventsMissing",
     "InvalidArgument",
     "InvalidTransition",
     "NotFound",
@@ -81,6 +83,10 @@ class CallTimeout(ReelbaseError):
     """No answer in time. Whether a write took effect is not known."""
 
     transient = True
+
+
+class EventsMissing(ReelbaseError):
+    """The log no longer holds the events that were asked for: read the job and watch from its `event_seq`."""
 
 
 class UnexpectedAnswer(ReelbaseError):
@@ -164,7 +170,12 @@ class InvalidArgument(
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Every offending argument with what is wrong with it; empty when the server names none."""
-        return tuple(Problem(p["argument"], p["problem"]) for p in self.details.get("problems", ()))
+        listed = self.details.get("problems")
+        return tuple(
+            Problem(str(item.get("argument", "")), str(item.get("problem", "")))
+            for item in (listed if isinstance(listed, list) else ())
+            if isinstance(item, Mapping)
+        )
 
 
 class Conflict(
@@ -205,13 +216,16 @@ class RateLimited(CallRefused, answers=("429",)):
     transient = True
 
 
-class ServerFault(CallRefused, answers=("53", "57", "58", "XX", "5xx")):
+# A gateway without its server (Cloudflare, in front of hosted projects, has numbers of its own), or overload.
+_PASSING_STATUSES = {502, 503, 504, 520, 521, 522, 523, 524}
+
+
+class ServerFault(CallRefused, answers=("08", "53", "55P03", "57", "58", "XX", "5xx")):
     """The server failed at answering."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer)
-        # Faults that pass: overload, restart, a gateway without its server.
-        self.transient = self.status in {502, 503, 504} or (self.sqlstate or "")[:2] in {"53", "57"}
+        self.transient = self.status in _PASSING_STATUSES or (self.sqlstate or "")[:2] in {"08", "53", "57"}
 
 
 class TransactionConflict(CallRefused, answers=("40001", "40P01")):

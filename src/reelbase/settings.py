@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from reelbase.errors import ConfigurationError
@@ -25,8 +25,12 @@ class Settings(BaseSettings):
     @field_validator("supabase_url")
     @classmethod
     def _is_web_address(cls, value: str) -> str:
-        if not value.startswith(("http://", "https://")) or len(value.split("://", 1)[1]) == 0:
-            raise ValueError("must be a web address such as http://127.0.0.1:54321")
+        try:
+            address = AnyHttpUrl(value)
+        except ValidationError:
+            address = None
+        if address is None or address.path not in {None, "/"} or address.query is not None:
+            raise ValueError("must be a project's web address without a path, such as http://127.0.0.1:54321")
         return value.rstrip("/")
 
     @classmethod

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def run(tmp_path: Path, *arguments: str, **settings: str) -> subprocess.Complete
     [
         ({}, "SUPABASE_URL is not set. Set it in the environment or in .env"),
         ({"SUPABASE_URL": "http://127.0.0.1:1"}, "SUPABASE_SERVICE_ROLE_KEY is not set"),
-        ({"SUPABASE_URL": "here"}, "SUPABASE_URL is wrong: must be a web address"),
+        ({"SUPABASE_URL": "here"}, "SUPABASE_URL is wrong: must be a project's web address"),
         (
             {
                 "SUPABASE_URL": "http://127.0.0.1:1",
@@ -64,3 +65,35 @@ def test_help__names_the_commands(tmp_path: Path) -> None:
     assert result.returncode == 0
     assert "demo" in result.stdout
     assert "worker" in result.stdout
+
+
+def test_version__is_that_of_the_package(tmp_path: Path) -> None:
+    assert run(tmp_path, "--version").stdout == f"reelbase {metadata.version('reelbase')}\n"
+
+
+@pytest.mark.parametrize("directory", ["/proc/videos", "/dev/null/videos"])
+def test_worker__checks_its_directory_before_it_takes_a_job(tmp_path: Path, directory: str) -> None:
+    result = run(
+        tmp_path,
+        "worker",
+        "--output-dir",
+        directory,
+        SUPABASE_URL="http://127.0.0.1:1",
+        SUPABASE_SERVICE_ROLE_KEY="k",
+    )
+
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"reelbase: The directory {directory} cannot be made: ")
+
+
+def test_demo__will_not_replace_a_source_nor_a_directory(tmp_path: Path) -> None:
+    source = tmp_path / "mine.mp4"
+    source.write_text("precious")
+
+    replacing = run(tmp_path, "demo", "--source", "mine.mp4", "--output", "mine.mp4")
+    directory = run(tmp_path, "demo", "--output", str(tmp_path))
+
+    assert (replacing.returncode, directory.returncode) == (1, 1)
+    assert "The output mine.mp4 would replace a source. Name another output." in replacing.stderr
+    assert "is a directory. Name a file in it." in directory.stderr
+    assert source.read_text() == "precious"

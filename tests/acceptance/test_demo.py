@@ -33,7 +33,7 @@ def clip(tmp_path: Path) -> Path:
 
 
 def test_demo__makes_the_video_and_shows_the_timeline(tmp_path: Path) -> None:
-    output = tmp_path / "demo video.mp4"
+    output = tmp_path / "new" / "a [b]demo[/b] 'video'.mp4"
 
     result = demo("--output", output)
 

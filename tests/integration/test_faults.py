@@ -14,6 +14,7 @@ from reelbase import (
     CallRefused,
     CallTimeout,
     ConnectionFailed,
+    InvalidArgument,
     Job,
     Reelbase,
     ServerFault,
@@ -108,14 +109,24 @@ async def test_repeats__are_bounded_and_counted() -> None:
     assert caught.value.retries == 4
 
 
-@pytest.mark.parametrize("body", ["<html>hello</html>", "[1, 2]", '{"items": 3}', ""])
-async def test_garbage__is_an_unexpected_answer(body: str) -> None:
+GARBAGE = [b"<html>hello</html>", b"[1, 2]", b'{"items": 3}', b"", b"1" * 5000, b"[" * 100_000, b'"\xff"']
+
+
+@pytest.mark.parametrize("body", GARBAGE, ids=lambda body: repr(body[:12]))
+async def test_garbage__is_an_unexpected_answer(body: bytes) -> None:
     async def garbage(_request: web.Request) -> web.StreamResponse:
-        return web.Response(text=body, content_type="application/json")
+        return web.Response(body=body, content_type="application/json")
 
     async with serving(garbage) as url, AsyncReelbase(url, "key") as client:
-        with pytest.raises(UnexpectedAnswer, match="migrations"):
+        with pytest.raises(UnexpectedAnswer):
             await client.jobs.list()
+
+
+@pytest.mark.parametrize("value", [float("nan"), "\ud800"])
+async def test_argument_that_is_no_json__is_an_invalid_argument(target: Target, value: object) -> None:
+    async with target.service() as client:
+        with pytest.raises(InvalidArgument, match="cannot be sent as JSON"):
+            await client.jobs.create("mp4", 64, 64, metadata={"value": value})
 
 
 @pytest.mark.local_stack

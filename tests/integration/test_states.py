@@ -76,7 +76,7 @@ async def test_job_that_ended__is_frozen_on_every_path(
     job = await in_status(status)
 
     with pytest.raises(psycopg.Error, match="nothing of it changes any more") as caught:
-        database.execute(f"update jobs set {change} where id = %s".encode(), (job.id,))
+        database.execute(f"update jobs set {change} where id = %s".encode(), (job.id,))  # noqa: S608
     with pytest.raises(psycopg.Error, match="no step can start"):
         database.execute(
             "insert into processing_timeline (job_id, step, step_order) values (%s, 'upload', 9)", (job.id,)

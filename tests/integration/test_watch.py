@@ -11,7 +11,9 @@ from proxy import Proxy
 from reelbase import (
     AsyncReelbase,
     AuthenticationError,
+    EventsMissing,
     EventType,
+    InvalidArgument,
     Job,
     JobEvent,
     JobStatus,
@@ -147,6 +149,37 @@ async def test_events__come_by_push(
         await eventually(arrived, seconds=3)
     await watcher.stream.aclose()
     assert caplog.text == ""
+
+
+async def test_cancelled_wait__is_taken_up_again(backend: AsyncReelbase, job: Job) -> None:
+    async with backend.jobs.watch(job.id) as events:
+        seen = [await anext(events) for _ in range(job.event_seq)]
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(events), 0.05)
+        await work(backend, job)
+        seen += [event async for event in events]
+
+    assert seen == await backend.events.read(job.id)
+
+
+async def test_log_with_a_hole__is_told_and_not_waited_for(
+    own_target: Target, backend: AsyncReelbase, job: Job
+) -> None:
+    await work(backend, job)
+    with own_target.connect() as session:
+        session.execute("delete from job_events where job_id = %s and seq < 10", (job.id,))
+
+    with pytest.raises(EventsMissing, match="has no event 1 in its log, which goes on with 10"):
+        await anext(backend.jobs.watch(job.id))
+
+
+@pytest.mark.parametrize("after_seq", [-1, 100])
+async def test_watch__after_a_seq_that_never_was_is_refused(
+    backend: AsyncReelbase, job: Job, after_seq: int
+) -> None:
+    with pytest.raises(InvalidArgument, match="after_seq must be 0 to"):
+        await anext(backend.jobs.watch(job.id, after_seq=after_seq))
 
 
 @pytest.mark.local_stack

@@ -43,10 +43,17 @@ def test_best_class__goes_from_the_specific_to_the_general(answer: Answer, expec
         (Answer("", status=500), False),
         (Answer("", sqlstate="53300", status=500), True),
         (Answer("", sqlstate="57P01", status=500), True),
+        (Answer("", sqlstate="08006", status=503), True),
+        (Answer("", status=521), True),
     ],
 )
 def test_server_fault__is_transient_when_it_passes(answer: Answer, transient: bool) -> None:
     assert errors.ServerFault(answer).transient is transient
+
+
+@pytest.mark.parametrize("listed", [None, "text", 3, [1, "x"], {"a": 1}])
+def test_problems__of_details_that_are_not_ours_are_none(listed: object) -> None:
+    assert errors.InvalidArgument(Answer("", details={"problems": listed})).problems == ()
 
 
 def test_read_answer__unpacks_our_own_details() -> None:

@@ -37,11 +37,22 @@ def test_empty_value__counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None
         Settings.load()
 
 
-@pytest.mark.parametrize("address", ["localhost:54321", "ftp://x", "http://"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "localhost:54321",
+        "ftp://x",
+        "http://",
+        "http://h:99999",
+        "http://a b",
+        "http://h/rest/v1",
+        "http://h?x",
+    ],
+)
 def test_wrong_address__is_refused(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("SUPABASE_URL", address)
 
-    with pytest.raises(ConfigurationError, match="SUPABASE_URL is wrong: must be a web address"):
+    with pytest.raises(ConfigurationError, match="SUPABASE_URL is wrong: must be a project's web address"):
         Settings.load()
 
 

@@ -11,4 +11,6 @@ def main() -> None:
         if error.name not in {"typer", "rich"}:
             raise
         sys.exit(f"reelbase: {error.name} is not installed. Install it with: pip install 'reelbase[cli]'")
+    except KeyboardInterrupt:
+        sys.exit(130)
     run()

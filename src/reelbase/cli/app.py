@@ -1,10 +1,12 @@
 """The commands and how their failures are told."""
 
 import asyncio
+import io
 import logging
 import signal
 import sys
 from collections.abc import Coroutine
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -17,11 +19,20 @@ T = TypeVar("T")
 
 app = typer.Typer(
     name="reelbase",
-    help="The database layer of a video-production platform on Supabase.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback(invoke_without_command=True)
+def about(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+) -> None:
+    """The database layer of a video-production platform on Supabase."""
+    if version:
+        typer.echo(f"reelbase {metadata.version('reelbase')}")
+        raise typer.Exit
 
 
 @app.command()
@@ -30,7 +41,9 @@ def demo(
         list[Path] | None,
         typer.Option(help="A file of your own to make the video of; may be given several times."),
     ] = None,
-    output: Annotated[Path, typer.Option(help="Where the video goes.")] = Path("reelbase-demo.mp4"),
+    output: Annotated[Path, typer.Option(help="The video; an earlier one is replaced.")] = Path(
+        "reelbase-demo.mp4"
+    ),
     keep: Annotated[bool, typer.Option("--keep", help="Keep the database to look around in.")] = False,
 ) -> None:
     """Render a real video on a local stack and follow it live."""
@@ -47,15 +60,18 @@ def worker(
         list[Path] | None,
         typer.Option(help="Directory below which local sources may be read; may be given several times."),
     ] = None,
+    time_limit: Annotated[float, typer.Option(min=1, help="Seconds that one job may take.")] = 3600,
     max_jobs: Annotated[int | None, typer.Option(min=1, help="Stop after so many jobs.")] = None,
 ) -> None:
     """Take jobs that wait and render them, until stopped. Settings come from the environment or .env."""
+    from reelbase.cli.files import check_directory  # noqa: PLC0415
     from reelbase.worker.pipeline import Workplace  # noqa: PLC0415  # needs the extra worker
     from reelbase.worker.worker import Worker  # noqa: PLC0415
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    workplace = Workplace(output_dir, tuple(allow_dir or ()))
+    check_directory(output_dir)
+    workplace = Workplace(output_dir, tuple(allow_dir or ()), time_limit=time_limit)
 
     async def work() -> None:
         async with AsyncReelbase.from_env() as client:
@@ -65,7 +81,7 @@ def worker(
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run it to its end. Ctrl-C and SIGTERM cancel it, so that it can tidy up."""
+    """Run it to its end. Ctrl-C, SIGTERM and a closed terminal cancel it, so that it can tidy up."""
     try:
         return asyncio.run(_terminable(work))
     except asyncio.CancelledError:
@@ -74,12 +90,16 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
 
 async def _terminable(work: Coroutine[Any, Any, T]) -> T:
     task = asyncio.ensure_future(work)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(ending, task.cancel)
     return await task
 
 
 def run() -> None:
     """Run the command line; a failure that was foreseen is one line, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without our signs gets question marks
     try:
         app()
     except (ReelbaseError, OSError) as error:

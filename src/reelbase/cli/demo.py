@@ -16,6 +16,7 @@ from rich.console import Console
 from localbase.errors import LocalbaseError
 from localbase.stack import Stack, StackOptions
 from reelbase.cli import scene
+from reelbase.cli.files import check_output
 from reelbase.cli.progress import show_progress
 from reelbase.cli.report import print_failure, print_result
 from reelbase.client import AsyncReelbase
@@ -42,12 +43,14 @@ class _Place:
         else:
             console.print(
                 f"Data:  {self.kept}\n       localbase start --workdir {self.workdir} --data-dir {self.kept}",
+                markup=False,
                 soft_wrap=True,
             )
 
 
 async def run_demo(sources: Sequence[Path], output: Path, *, keep: bool) -> bool:
     """Render the sources, or samples, into `output`. Returns whether the video is there."""
+    check_output(output, sources)
     console = Console()
     with tempfile.TemporaryDirectory(prefix="reelbase-demo-") as scratch:
         elements = scene.arranged(sources) if sources else await _samples(console, Path(scratch))
@@ -158,6 +161,5 @@ def _project() -> Path:
 
 def _fetched(job: Job, output: Path) -> Path:
     """Move the video to where the user wants it."""
-    output.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(scene.local_path(job.output_url or ""), output)
     return output.resolve()

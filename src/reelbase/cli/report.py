@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from reelbase.models import Job, TimelineStep
@@ -19,7 +20,7 @@ def print_result(
     console.print(timeline_table(timeline))
     sound = f"with {media.audio_codec} sound" if media.has_audio else "without sound"
     console.print(
-        f"Video: [bold]{video}[/]\n"
+        f"Video: [bold]{escape(str(video))}[/]\n"
         f"       {media.width}×{media.height}, {media.duration:.2f} s, {media.video_codec} {sound}, "
         f"{media.size_bytes / _MIB:.2f} MiB (asked for {job.width}×{job.height})",
         soft_wrap=True,

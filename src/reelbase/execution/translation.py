@@ -9,7 +9,15 @@ from typing import Any
 import httpx
 from postgrest import APIError
 
-from reelbase.errors import Answer, CallRefused, CallTimeout, ConnectionFailed, ReelbaseError
+from reelbase.errors import (
+    Answer,
+    CallRefused,
+    CallTimeout,
+    ConnectionFailed,
+    InvalidArgument,
+    ReelbaseError,
+    UnexpectedAnswer,
+)
 
 last_status: ContextVar[int | None] = ContextVar("reelbase_last_status", default=None)
 """HTTP status of the newest answer in this context. postgrest's APIError forgets it, and a gateway's
@@ -24,8 +32,9 @@ def translated() -> Iterator[None]:
         yield
     except APIError as error:
         answer = read_answer(error, last_status.get())
-        refused = CallTimeout(answer.message, hint=answer.hint) if answer.sqlstate == "57014" else None
-        raise refused or CallRefused.best_class(answer)(answer) from error
+        if answer.sqlstate == "57014":
+            raise _statement_timeout(answer) from error
+        raise CallRefused.best_class(answer)(answer) from error
     except httpx.TimeoutException as error:
         raise CallTimeout(
             "The server did not answer in time.",
@@ -33,6 +42,15 @@ def translated() -> Iterator[None]:
         ) from error
     except httpx.TransportError as error:
         raise _connection_failed(error) from error
+    except (httpx.RequestError, ValueError, RecursionError) as error:
+        raise _not_json(error) from error
+
+
+def _statement_timeout(answer: Answer) -> CallTimeout:
+    """The database gave up after its own limit: a repeat would cost as much and end the same."""
+    timeout = CallTimeout(answer.message, hint=answer.hint or "Ask for less, or raise statement_timeout.")
+    timeout.transient = False
+    return timeout
 
 
 def _connection_failed(error: httpx.TransportError) -> ReelbaseError:
@@ -40,6 +58,13 @@ def _connection_failed(error: httpx.TransportError) -> ReelbaseError:
     return ConnectionFailed(
         f"The server cannot be reached ({reason}).", hint="Check SUPABASE_URL and that the server runs."
     )
+
+
+def _not_json(error: Exception) -> ReelbaseError:
+    """Without an answer, the request could not be written; with one, it is the answer that cannot be read."""
+    if last_status.get() is None:
+        return InvalidArgument(Answer(f"An argument cannot be sent as JSON ({error})."))
+    return UnexpectedAnswer(f"The server's answer cannot be read ({error}).", hint="Check SUPABASE_URL.")
 
 
 def read_answer(error: APIError, status: int | None) -> Answer:

@@ -24,7 +24,12 @@ class BackgroundLoop:
 
         Raises CancelledError of concurrent.futures when the loop is closed meanwhile.
         """
-        future = asyncio.run_coroutine_threadsafe(work, self._started())
+        try:
+            loop = self._started()
+        except RuntimeError:
+            work.close()
+            raise
+        future = asyncio.run_coroutine_threadsafe(work, loop)
         try:
             return future.result()
         except BaseException:

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from reelbase.errors import ReelbaseError
+from reelbase.errors import EventsMissing, ReelbaseError
 from reelbase.execution.call import Call
 from reelbase.models import Job, JobEvent
 from reelbase.realtime.live import LiveRows
@@ -32,14 +32,18 @@ async def follow(
 ) -> AsyncGenerator[JobEvent, None]:
     """Every event of the watched job once, in order of `seq`, to the job's end.
 
-    Raises what reading the log raises for a reason that does not pass, such as NotFound.
+    Raises what the first read of the log raises; later on, only what does not pass, such as NotFound,
+    and EventsMissing when the log has lost rows.
     """
     sequence = Sequence(watch.after_seq)
     # Read once before connecting: a job that does not exist or has ended needs no connection.
-    async for event in _from_log(watch, carry, sequence):
+    page = await _page(watch, carry, sequence)
+    if not page and await _is_over(watch, carry, sequence):
+        return
+    for event in page:
         counts.read += 1
         yield event
-    if await _is_over(watch, carry, sequence):
+    if sequence.ended:
         return
     async with live:
         while not sequence.ended:
@@ -49,36 +53,40 @@ async def follow(
                 counts.pushed += 1
                 yield row
             elif verdict is Verdict.GAP:
-                async for event in _through_outage(_from_log(watch, carry, sequence)):
+                async for event in _caught_up(watch, carry, sequence):
                     counts.read += 1
                     yield event
 
 
-async def _from_log(watch: Watch, carry: Carry, sequence: Sequence) -> AsyncGenerator[JobEvent, None]:
-    while not sequence.ended:
-        page: list[JobEvent] = await carry(_read(watch, sequence.last_seq))
-        for event in page:
-            if sequence.offer(event) is Verdict.DELIVER:
-                yield event
-        if len(page) < _PAGE:
-            return
-
-
-async def _through_outage(events: AsyncGenerator[JobEvent, None]) -> AsyncGenerator[JobEvent, None]:
-    """The events; a failure that passes ends them early, the next beat reads again."""
+async def _caught_up(watch: Watch, carry: Carry, sequence: Sequence) -> AsyncGenerator[JobEvent, None]:
+    """What the log holds by now. A failure that passes ends it early; the next beat reads again."""
     try:
-        async for event in events:
-            yield event
+        while page := await _page(watch, carry, sequence):
+            for event in page:
+                yield event
     except ReelbaseError as error:
         if not error.transient:
             raise
         logger.warning("The event log cannot be read now: %s", error)
 
 
+async def _page(watch: Watch, carry: Carry, sequence: Sequence) -> list[JobEvent]:
+    """The next events of the log; none when the listener has them all, or the job has ended."""
+    if sequence.ended:
+        return []
+    rows: list[JobEvent] = await carry(_read(watch, sequence.last_seq))
+    events = [event for event in rows if sequence.offer(event) is Verdict.DELIVER]
+    if rows and not events:
+        wanted = sequence.last_seq + 1
+        raise EventsMissing(
+            f"Job {watch.job_id} has no event {wanted} in its log, which goes on with {rows[0].seq}.",
+            hint="Read the job and watch from its event_seq.",
+        )
+    return events
+
+
 async def _is_over(watch: Watch, carry: Carry, sequence: Sequence) -> bool:
     """Whether the job had ended before `after_seq`: then no event will tell."""
-    if sequence.ended:
-        return True
     job: Job = await carry(Call("get_job", {"job_id": watch.job_id}, Job, reads=("job", watch.job_id)))
     return job.is_terminal and job.event_seq <= sequence.last_seq
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -83,6 +82,3 @@ class LiveRows:
         while not self._rows.empty():
             self._rows.get_nowait()
         self._rows.put_nowait(None)
-
-
-Connect = Callable[[str], LiveRows]

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from concurrent.futures import CancelledError
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from reelbase.models import JobEvent
 from reelbase.realtime.background import BackgroundLoop
@@ -14,42 +14,46 @@ from reelbase.realtime.feed import Counts
 class AsyncEventStream:
     """Events of a job, in order, to its end; iterate it once.
 
-    Leaving the loop early keeps the connection until `aclose`, the end of `async with`, or the
-    client's own end.
+    Waiting for an event may be cancelled, by `asyncio.wait_for` for one; the next wait goes on.
+    Leaving the loop early keeps the connection until `aclose`, the end of `async with`, or the client's
+    own end.
     """
 
     def __init__(self, events: AsyncGenerator[JobEvent, None], counts: Counts) -> None:
         self.counts = counts
         """How many of the events so far were pushed by Realtime, and how many were read from the log."""
         self._events = events
-        self._reader: asyncio.Task[Any] | None = None
-        self._idle = asyncio.Event()
+        # Outlives a cancelled wait: cancelling the generator itself would end it, and lose an event.
+        self._next: asyncio.Future[JobEvent] | None = None
         self._closed = False
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> JobEvent:
-        self._reader = asyncio.current_task()
-        self._idle.clear()
+        if self._closed:
+            raise StopAsyncIteration
+        if self._next is None:
+            self._next = asyncio.ensure_future(anext(self._events))
         try:
-            return await anext(self._events)
+            event = await asyncio.shield(self._next)
         except asyncio.CancelledError:
-            if not self._closed or self._reader is None:
-                raise
-            # Not the reader was to be cancelled, only its wait: `aclose` says that it is over.
-            self._reader.uncancel()
-            raise StopAsyncIteration from None
-        finally:
-            self._reader = None
-            self._idle.set()
+            if self._closed and not _is_cancelled():
+                raise StopAsyncIteration from None
+            raise
+        except BaseException:
+            self._next = None
+            raise
+        self._next = None
+        return event
 
     async def aclose(self) -> None:
         """Let go of the connection; a task that waits for the next event finds the end. Harmless twice."""
         self._closed = True
-        if self._reader is not None:
-            self._reader.cancel()
-            await self._idle.wait()
+        if self._next is not None:
+            self._next.cancel()
+            await asyncio.wait({self._next})
+            self._next = None
         await self._events.aclose()
 
     async def __aenter__(self) -> Self:
@@ -59,6 +63,12 @@ class AsyncEventStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _is_cancelled() -> bool:
+    """Whether the running task itself is being cancelled, not only what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class EventStream:

@@ -30,6 +30,8 @@ class Workplace:
     allowed_dirs: tuple[Path, ...] = ()
     """Local sources are read below these directories only."""
     max_source_bytes: int = 2048 * _MIB
+    time_limit: float = 3600.0
+    """Seconds that one job may take, from its first step to its last."""
     private_addresses: bool = False
     """Whether sources may come from loopback and private networks."""
 

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 from typing import Any
+from uuid import UUID
 
 from reelbase.client import AsyncReelbase
-from reelbase.errors import Conflict, InvalidTransition, NotFound, ReelbaseError
+from reelbase.errors import Conflict, InvalidTransition, NotFound, PermissionDenied, ReelbaseError
 from reelbase.models import Job, JobStatus
 from reelbase.realtime.backoff import backoff
 from reelbase.worker.errors import RenderError
@@ -16,6 +17,7 @@ from reelbase.worker.reporting import persistently
 logger = logging.getLogger(__name__)
 
 _CANDIDATES = 20
+_FAREWELL = 5.0
 
 
 class Worker:
@@ -31,11 +33,23 @@ class Worker:
 
         A job that is under way when the worker is cancelled goes back to those that wait.
         """
+        await self._check_rights()
         done = 0
         while max_jobs is None or done < max_jobs:
             await self._render(await self._next())
             done += 1
         return done
+
+    async def _check_rights(self) -> None:
+        """Raises PermissionDenied for a client that sees no jobs but its own, and would wait for ever."""
+        nobody = UUID(int=0)
+        try:
+            await persistently(lambda: self._client.jobs.update_progress(nobody, 0))
+        except NotFound:
+            return
+        except PermissionDenied as error:
+            error.hint = "A worker needs the service key, or a token of a service account."
+            raise
 
     async def _next(self) -> Job:
         """Wait for a job and take it. A database that is away for a while is waited for."""
@@ -59,10 +73,15 @@ class Worker:
             status=[JobStatus.PENDING], oldest_first=True, page_size=_CANDIDATES
         )
         for job in page.items:
+            taking = asyncio.ensure_future(self._client.jobs.update_status(job.id, JobStatus.PROCESSING))
             try:
-                return await self._client.jobs.update_status(job.id, JobStatus.PROCESSING)
+                return await asyncio.shield(taking)
             except (InvalidTransition, NotFound):
                 continue
+            except asyncio.CancelledError:
+                if await _arrived(taking):
+                    await self._give_back(job)
+                raise
         return None
 
     async def _render(self, job: Job) -> None:
@@ -75,14 +94,27 @@ class Worker:
             # Somebody cancelled, timed out or deleted the job: it is no longer ours to report on.
             logger.warning("Job %s: given up. %s", job.id, error)
         except asyncio.CancelledError:
-            logger.info("Job %s: given back.", job.id)
-            await asyncio.shield(self._client.jobs.update_status(job.id, JobStatus.PENDING))
+            await self._give_back(job)
             raise
+
+    async def _give_back(self, job: Job) -> None:
+        """Let another worker have the job; when the database is away, for a few seconds at most."""
+        try:
+            async with asyncio.timeout(_FAREWELL):
+                await persistently(lambda: self._client.jobs.update_status(job.id, JobStatus.PENDING))
+        except (ReelbaseError, TimeoutError) as error:
+            logger.warning("Job %s: could not be given back, it stays processing. %s", job.id, error)
+        else:
+            logger.info("Job %s: given back.", job.id)
 
     async def _outcome(self, job: Job) -> dict[str, Any]:
         """Render the job; how it ended, as arguments of `update_status`."""
         try:
-            return _completed(await Pipeline(self._client, self._workplace, job).run())
+            async with asyncio.timeout(self._workplace.time_limit):
+                return _completed(await Pipeline(self._client, self._workplace, job).run())
+        except TimeoutError:
+            limit = f"{self._workplace.time_limit:g} seconds"
+            return _failed(RenderError("time_limit", f"The video was not ready after {limit}."))
         except RenderError as error:
             logger.warning("Job %s: %s", job.id, error.message)
             return _failed(error)
@@ -91,6 +123,12 @@ class Worker:
         except Exception as error:
             logger.exception("Job %s: failed unexpectedly.", job.id)
             return _failed(RenderError("worker_error", f"The worker failed: {error}"))
+
+
+async def _arrived(taking: asyncio.Future[Job]) -> bool:
+    """Whether a job was taken, by a request that was under way when the worker was told to stop."""
+    await asyncio.wait({taking}, timeout=_FAREWELL)
+    return taking.done() and not taking.cancelled() and taking.exception() is None
 
 
 def _completed(result: Rendered) -> dict[str, Any]:

@@ -13,8 +13,10 @@ from reelbase import (
     ElementType,
     Job,
     JobStatus,
+    PermissionDenied,
     ProcessingStep,
 )
+from reelbase.worker import worker as worker_module
 from reelbase.worker.media import probe
 from reelbase.worker.pipeline import Workplace
 from reelbase.worker.samples import make_samples
@@ -207,3 +209,54 @@ async def test_outage_while_rendering__delays_reports_and_loses_none(
 
 def told_in_vain(caplog: pytest.LogCaptureFixture) -> None:
     assert "A report is repeated" in caplog.text
+
+
+async def test_worker_without_the_rights__says_so_at_once(own_target: Target, workplace: Workplace) -> None:
+    async with own_target.anonymous() as client:
+        with pytest.raises(PermissionDenied):
+            await Worker(client, workplace).run()
+
+
+async def test_worker_stopped_while_the_database_is_away__ends_in_time(
+    own_target: Target,
+    backend: AsyncReelbase,
+    workplace: Workplace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(worker_module, "_FAREWELL", 0.5)
+    source = (await make_samples(tmp_path))[0]
+    made = await backend.jobs.create_video(
+        "mp4", 1920, 1080, elements=[clip(source.as_uri())], estimated_duration=60
+    )
+
+    async def encoding() -> None:
+        assert (await backend.jobs.get(made.job.id)).current_step is ProcessingStep.ENCODING
+
+    async with (
+        Proxy(own_target.url) as proxy,
+        AsyncReelbase(proxy.url, own_target.service_role_key, timeout=2) as client,
+    ):
+        running = asyncio.create_task(Worker(client, workplace).run())
+        await eventually(encoding, seconds=30)
+        await proxy.cut()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(running, 10)
+
+    assert "could not be given back" in caplog.text
+
+
+async def test_job_that_takes_too_long__fails(backend: AsyncReelbase, tmp_path: Path) -> None:
+    source = (await make_samples(tmp_path))[0]
+    made = await backend.jobs.create_video(
+        "mp4", 1920, 1080, elements=[clip(source.as_uri())], estimated_duration=60
+    )
+    hasty = Workplace(tmp_path / "videos", allowed_dirs=(tmp_path,), time_limit=1)
+
+    await Worker(backend, hasty).run(max_jobs=1)
+
+    job = await backend.jobs.get(made.job.id)
+    assert (job.status, job.error_code) == (JobStatus.FAILED, "time_limit")
+    assert job.error_message == "The video was not ready after 1 seconds."
