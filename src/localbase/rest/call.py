@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from localbase.rest.arguments import Arguments
 from localbase.rest.catalog import Parameter, Routine
-from localbase.rest.fragment import Fragment, Value, fragment, joined, name, trusted
+from localbase.rest.fragment import Fragment, Value, checked, fragment, joined, name, trusted
 from localbase.rest.matching import takes_whole_body
 from localbase.rest.media import PLAIN_JSON, Media
 from localbase.rest.query import STAR
@@ -53,13 +53,13 @@ def _bound(routine: Routine, arguments: Arguments) -> tuple[Given, tuple[Value, 
     given = tuple(parameter for parameter in routine.parameters if parameter.name in arguments.names)
     form = _form(routine, arguments)
     if form == "whole":
-        return routine.parameters, (arguments.raw or "",)
+        return routine.parameters, (checked(arguments.raw or ""),)
     if form != "values":
-        return given, (arguments.document or "",)
+        return given, (checked(arguments.document or ""),)
     values = arguments.values or {}
     # All values for a variadic parameter, else the last one.
     return given, tuple(
-        list(values[parameter.name]) if parameter.variadic else values[parameter.name][-1]
+        checked(list(values[parameter.name]) if parameter.variadic else values[parameter.name][-1])
         for parameter in given
     )
 

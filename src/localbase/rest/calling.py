@@ -109,4 +109,4 @@ def _respond(demand: Demand, routine: Routine, media: Media, wanted: Range, answ
     most = demand.preferences.most_affected
     if most is not None and answer.rows > most:
         raise too_many_affected(answer.rows)
-    return ranged_response(demand, None if routine.void else media, wanted, answer)
+    return ranged_response(demand, None if routine.void else media, wanted, answer, "max-affected")

@@ -38,9 +38,15 @@ def fragment(template: LiteralString, *parts: Fragment) -> Fragment:
 
 def bound(value: Value) -> Fragment:
     """A value, whose type Postgres infers from where it stands."""
-    if isinstance(value, str) and "\0" in value:
+    return Fragment("%s", (checked(value),))
+
+
+def checked(value: Value) -> Value:
+    """The value, if Postgres can take it. Raises ApiError."""
+    # Bytes may hold anything; in a list each element counts.
+    if any("\0" in part for part in ([value] if isinstance(value, str) else value) if isinstance(part, str)):
         raise null_character()
-    return Fragment("%s", (value,))
+    return value
 
 
 @lru_cache(maxsize=4096)

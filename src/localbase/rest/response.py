@@ -48,13 +48,18 @@ def check_single(media: Media, answer: Answer) -> None:
         raise not_single(answer.rows)
 
 
-def ranged_response(demand: Demand, media: Media | None, wanted: Range, answer: Answer) -> web.Response:
-    """Rows that were read, of a table or of what a function gave; no media means that it gave nothing."""
+def ranged_response(
+    demand: Demand, media: Media | None, wanted: Range, answer: Answer, *regarded: str
+) -> web.Response:
+    """Rows that were read, of a table or of what a function gave; no media means that it gave nothing.
+
+    `regarded` names preferences that count beside those that always do.
+    """
     total = _total(demand, answer)
     last = wanted.first + answer.rows - 1
     headers = [
         ("Content-Range", content_range(wanted.first, last, total)),
-        *demand.preferences.applied("count", "handling", "timezone", "max-affected"),
+        *demand.preferences.applied("count", "handling", "timezone", *regarded),
     ]
     if media is None:
         return finished(answer, HTTPStatus.NO_CONTENT, headers, None)

@@ -17,6 +17,7 @@ from localbase.rest.errors import (
     from_database,
     from_token,
     hidden_schema,
+    no_connection,
     unknown_method,
     wrong_rpc_method,
 )
@@ -34,6 +35,10 @@ from localbase.tokens import Claims, InvalidTokenError, verify
 
 _POOL_SIZE = 16
 _POOL_TIMEOUT_S = 10.0
+_EXPOSED = (
+    "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Location, Server,"
+    " Transfer-Encoding, Range-Unit"
+)
 
 
 class RestServer:
@@ -61,6 +66,12 @@ class RestServer:
         await self._pool.close()
 
     async def handle(self, request: RestRequest) -> web.Response:
+        response = await self._answer(request)
+        # Without this, a browser hides them from the page: the count of rows, above all.
+        response.headers["Access-Control-Expose-Headers"] = _EXPOSED
+        return response
+
+    async def _answer(self, request: RestRequest) -> web.Response:
         try:
             token = request.token()
             claims = {} if token is None else verify(token, self._secret)
@@ -124,9 +135,12 @@ class RestServer:
     async def _known_timezones(self) -> frozenset[str]:
         """Read when somebody first asks for one."""
         if self._timezones is None:
-            async with self._pool.connection() as connection:
-                cursor = await connection.execute("select name from pg_catalog.pg_timezone_names")
-                self._timezones = frozenset(name for (name,) in await cursor.fetchall())
+            try:
+                async with self._pool.connection() as connection:
+                    cursor = await connection.execute("select name from pg_catalog.pg_timezone_names")
+                    self._timezones = frozenset(name for (name,) in await cursor.fetchall())
+            except psycopg.OperationalError as error:
+                raise no_connection() from error
         return self._timezones
 
     def _schema(self, request: RestRequest) -> str:
