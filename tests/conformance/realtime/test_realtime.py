@@ -55,10 +55,10 @@ def programme(
 def _selected(request: pytest.FixtureRequest) -> list[Session]:
     """The sessions of this module's tests that this run has."""
     items = [item for item in request.session.items if item.path == request.path]
-    sessions: list[Session] = [
-        item.callspec.params["session"] for item in items if isinstance(item, pytest.Function)
+    played = [item.callspec.params["session"] for item in items if isinstance(item, pytest.Function)]
+    return [
+        session for session in played if isinstance(session, Session) and (_WITH_SLOW or not session.slow)
     ]
-    return [session for session in sessions if _WITH_SLOW or not session.slow]
 
 
 @contextmanager
