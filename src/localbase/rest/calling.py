@@ -28,8 +28,8 @@ def call_routine(demand: Demand) -> Operation:
     wanted = demand.range
     arguments = _arguments(demand)
     routine = find_routine(demand.catalog, demand.schema, demand.name, arguments)
-    demand.preferences.check()
     media = negotiate(request.header("Accept"), routine.media_type)
+    demand.preferences.check()
     _check_affected(demand, routine)
     return Operation(
         _call(demand, routine, arguments, media, wanted),

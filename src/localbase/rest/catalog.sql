@@ -178,7 +178,8 @@ computed as (
     from pg_catalog.pg_proc as p
     inner join pg_catalog.pg_type as argument on p.proargtypes[0] = argument.oid
     inner join pg_catalog.pg_type as result on p.prorettype = result.oid
-    where p.pronargs = 1 and argument.typrelid <> 0 and result.typrelid <> 0
+    where p.pronamespace in (select oid from exposed)
+      and p.pronargs = 1
       and argument.typrelid in (select oid from tables) and result.typrelid in (select oid from tables)
 ),
 

@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from typing import Any
 
-from localbase.rest.grammar import delimiter, field, field_name, identifier, lexeme, quoted
+from localbase.rest.grammar import delimiter, field, identifier, lexeme, names, quoted
 from localbase.rest.parsing import (
     Parser,
     absent,
@@ -62,10 +62,12 @@ _list = followed(
 
 
 def _any_case(word: str) -> Parser[str]:
+    letters = [satisfy((letter, letter.upper()).__contains__) for letter in word]
+
     @sequence
     def spelt() -> Generator[Parser[Any], Any, str]:
-        for letter in word:
-            yield satisfy((letter, letter.upper()).__contains__)
+        for letter in letters:  # noqa: UP028  a list cannot be sent the values
+            yield letter
         return word
 
     return spelt()
@@ -82,25 +84,33 @@ def _names(names: tuple[str, ...]) -> Parser[str]:
     return choice(*(attempt(string(name)) for name in names))
 
 
+# Parsers that serve each time are made once: making them takes longer than using them.
+_search_name = _names(SEARCHES)
+_simple_name = _names(SIMPLE)
+_quantifiable_name = _names(QUANTIFIABLE)
+_language = optional(attempt(between("(", identifier, ")")))
+_quantifier = optional(attempt(between("(", choice(attempt(string("any")), string("all")), ")")))
+
+
 @sequence
 def _search(value: Parser[str]) -> Generator[Parser[Any], Any, Search]:
-    operator = yield _names(SEARCHES)
-    language = yield optional(attempt(between("(", identifier, ")")))
+    operator = yield _search_name
+    language = yield _language
     yield delimiter
     return Search(operator, language, (yield value))
 
 
 @sequence
 def _simple(value: Parser[str]) -> Generator[Parser[Any], Any, Compare]:
-    operator = yield _names(SIMPLE)
+    operator = yield _simple_name
     yield delimiter
     return Compare(operator, (yield value))
 
 
 @sequence
 def _quantified(value: Parser[str]) -> Generator[Parser[Any], Any, Compare]:
-    operator = yield _names(QUANTIFIABLE)
-    quantifier = yield optional(attempt(between("(", choice(attempt(string("any")), string("all")), ")")))
+    operator = yield _quantifiable_name
+    quantifier = yield _quantifier
     yield delimiter
     return Compare(operator, (yield value), quantifier)
 
@@ -142,29 +152,34 @@ def _filter() -> Generator[Parser[Any], Any, Filter]:
 _conjunction = label(choice(attempt(string("and")), string("or")), "logic operator (and, or)")
 
 
+def condition(text: str, position: int) -> Any:
+    """A filter, or a group of such conditions."""
+    return _condition(text, position)
+
+
+_opening, _comma, _closing = (lexeme(char(one)) for one in "(,)")
+_members = separated(condition, _comma)
+_not = label(_negation, "negation operator (not)")
+
+
 @sequence
 def _group() -> Generator[Parser[Any], Any, Group]:
-    negated = yield label(_negation, "negation operator (not)")
+    negated = yield _not
     conjunction = yield _conjunction
-    yield lexeme(char("("))
-    members = yield separated(condition, lexeme(char(",")))
-    yield lexeme(char(")"))
+    yield _opening
+    members = yield _members
+    yield _closing
     return Group(conjunction, members, negated)
 
 
 _condition: Parser[Condition] = choice(attempt(_filter()), _group())
 
 
-def condition(text: str, position: int) -> Any:
-    """A filter, or a group of such conditions."""
-    return _condition(text, position)
-
-
 @sequence
 def _logic_path() -> Generator[Parser[Any], Any, tuple[Path, str]]:
-    names = yield separated(field_name, delimiter)
-    path = tuple(name for name in names[:-1] if name != "not")
-    return path, ("not." if "not" in names else "") + names[-1]
+    found = yield names
+    path = tuple(name for name in found[:-1] if name != "not")
+    return path, ("not." if "not" in found else "") + found[-1]
 
 
 # Where a group of conditions applies, and the words it begins with.

@@ -69,19 +69,28 @@ _key_word = mapped(span(lambda one: one not in "(-:.,>)", least=1), str.strip)
 _key = label(choice(quoted, _dashed(_key_word)), _JSON_KEY)
 
 
+# Parsers that serve each time are made once: making them takes longer than using them.
+_sign = choice(char("-"), pure(""))
+_digits = span(str.isdecimal, "digit", least=1)
+_end_of_index = _starts("->", "::", ".", ",")
+
+
 @sequence
 def _index() -> Generator[Parser[Any], Any, int]:
-    sign = yield choice(char("-"), pure(""))
-    digits = yield span(str.isdecimal, "digit", least=1)
-    yield _starts("->", "::", ".", ",")
+    sign = yield _sign
+    digits = yield _digits
+    yield _end_of_index
     return int(sign + digits)
+
+
+_arrow = choice(attempt(string("->>")), attempt(string("->")))
+_operand: Parser[Any] = choice(attempt(_index()), attempt(_key))
 
 
 @sequence
 def _json_step() -> Generator[Parser[Any], Any, JsonStep]:
-    arrow = yield choice(attempt(string("->>")), attempt(string("->")))
-    operand = yield choice(attempt(_index()), attempt(_key))
-    return JsonStep(arrow == "->>", operand)
+    arrow = yield _arrow
+    return JsonStep(arrow == "->>", (yield _operand))
 
 
 _json_path = many(_json_step())
@@ -99,11 +108,13 @@ _alias = optional(
 )
 _cast = optional(after(string("::"), identifier))
 _end_of_item = _starts(")", ",")
+_star_sign = string(STAR)
+_count_sign = string("count()")
 
 
 @sequence
 def _star() -> Generator[Parser[Any], Any, SelectField]:
-    yield string(STAR)
+    yield _star_sign
     yield _end_of_item
     return SelectField(Field(STAR))
 
@@ -111,7 +122,7 @@ def _star() -> Generator[Parser[Any], Any, SelectField]:
 @sequence
 def _count() -> Generator[Parser[Any], Any, SelectField]:
     alias = yield _alias
-    yield string("count()")
+    yield _count_sign
     cast = yield _cast
     yield _end_of_item
     return SelectField(Field(STAR), alias, cast, aggregate="count")
@@ -165,11 +176,16 @@ def _embed_parameters() -> Generator[Parser[Any], Any, tuple[str | None, Any]]:
     return hint, next((join for _, join in given if join is not None), None)
 
 
+_parameters = _embed_parameters()
+_opens = attempt(ahead(string("(")))
+_spread_relation = after(string("..."), field_name)
+
+
 @sequence
 def _spread() -> Generator[Parser[Any], Any, Embed]:
-    relation = yield after(string("..."), field_name)
-    hint, join = yield _embed_parameters()
-    yield attempt(ahead(string("(")))
+    relation = yield _spread_relation
+    hint, join = yield _parameters
+    yield _opens
     return Embed(relation, (), None, hint, join, spread=True)
 
 
@@ -180,24 +196,29 @@ def _related() -> Generator[Parser[Any], Any, Embed]:
     # An aggregate, not a resource of that name.
     if relation == "count":
         yield nothing
-    hint, join = yield _embed_parameters()
-    yield attempt(ahead(string("(")))
+    hint, join = yield _parameters
+    yield _opens
     return Embed(relation, (), alias, hint, join)
-
-
-def _with_items(head: Parser[Embed]) -> Parser[SelectItem]:
-    @sequence
-    def embed() -> Generator[Parser[Any], Any, SelectItem]:
-        found = yield attempt(lexeme(head))
-        items = yield between("(", select, ")")
-        return Embed(found.relation, items, found.alias, found.hint, found.join, found.spread)
-
-    return embed()
 
 
 def select(text: str, position: int) -> Any:
     """A list of items, which hold such lists themselves."""
     return _select(text, position)
+
+
+_items = between("(", select, ")")
+
+
+def _with_items(head: Parser[Embed]) -> Parser[SelectItem]:
+    before_items = attempt(lexeme(head))
+
+    @sequence
+    def embed() -> Generator[Parser[Any], Any, SelectItem]:
+        found = yield before_items
+        items = yield _items
+        return Embed(found.relation, items, found.alias, found.hint, found.join, found.spread)
+
+    return embed()
 
 
 _comma = lexeme(char(","))
@@ -210,10 +231,13 @@ _nulls = optional(choice(*(attempt(after(delimiter, string(name))) for name in (
 _end_of_term: Parser[Any] = choice(attempt(ahead(char(","))), attempt(end_of_input))
 
 
+_related_field = between("(", field, ")")
+
+
 @sequence
 def _order_term(related: bool) -> Generator[Parser[Any], Any, OrderTerm]:
     relation = (yield field_name) if related else None
-    found = yield between("(", field, ")") if related else field
+    found = yield _related_field if related else field
     direction = yield _direction
     nulls = yield _nulls
     yield _end_of_term
@@ -223,9 +247,12 @@ def _order_term(related: bool) -> Generator[Parser[Any], Any, OrderTerm]:
 order = separated(lexeme(choice(attempt(_order_term(related=True)), _order_term(related=False))), char(","))
 
 
+names = separated(field_name, delimiter)
+
+
 @sequence
 def _tree_path() -> Generator[Parser[Any], Any, tuple[Path, Field]]:
-    *path, name = yield separated(field_name, delimiter)
+    *path, name = yield names
     return tuple(path), Field(name, (yield _json_path))
 
 

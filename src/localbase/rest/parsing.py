@@ -103,6 +103,7 @@ def span(test: Callable[[str], bool], *expected: str, least: int = 0) -> Parser[
 
 def string(wanted: str) -> Parser[str]:
     """These characters; an error stands at the first of them."""
+    expected = Message(Kind.EXPECTED, shown(wanted))
 
     def parser(text: str, position: int) -> Parsed[str] | Failed:
         if text.startswith(wanted, position):
@@ -112,7 +113,7 @@ def string(wanted: str) -> Parser[str]:
         while text[position + same : position + same + 1] == wanted[same]:
             same += 1
         found = text[position + same : position + same + 1]
-        messages = (Message(Kind.FOUND, found and shown(found)), Message(Kind.EXPECTED, shown(wanted)))
+        messages = (Message(Kind.FOUND, found and shown(found)), expected)
         return Failed(consumed=same > 0, notes=Notes(position, messages))
 
     return parser

@@ -32,6 +32,8 @@ def read_query(text: str, *, arguments_too: bool = False) -> Query:
         return _read(text, _pairs(text), arguments_too=arguments_too)
     except ParseError as error:
         raise unreadable_query(error.message, error.details) from error
+    except RecursionError as error:
+        raise unreadable_query("the query string is nested too deeply", "") from error
 
 
 def _read(text: str, pairs: Sequence[Pair], *, arguments_too: bool) -> Query:
@@ -77,6 +79,8 @@ def _begins_operator(value: str) -> bool:
     return value.startswith(("not.", "in.", "is.", "isdistinct."))
 
 
+# A client's requests differ in their values; names, lists and orders recur.
+@lru_cache(maxsize=2048)
 def _parsed(parser: Parser[T], what: str, text: str) -> T:
     return parse(parser, text, f"failed to parse {what} ({text})")
 

@@ -42,8 +42,8 @@ def read_table(demand: Demand) -> Operation:
     wanted, table = demand.range, known_table(demand)
     query = with_range(demand.query, wanted)
     node = plan_read(query, table_target(table), demand.catalog, demand.api.max_rows)
-    demand.preferences.check()
     media = negotiate(demand.request.header("Accept"))
+    demand.preferences.check()
     head = demand.request.method == "HEAD"
     counted = count(node)
     statement = answer(

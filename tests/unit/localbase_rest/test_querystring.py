@@ -171,6 +171,12 @@ def test_errors_say_where_and_why(query: str, where: str, details: str) -> None:
     assert error.details == details
 
 
+@pytest.mark.parametrize("query", ["select=" + "a(" * 5000, "or=(" + "and(" * 5000])
+def test_nesting_has_an_end(query: str) -> None:
+    with pytest.raises(ApiError):
+        read_query(query)
+
+
 @given(st.text())
 def test_any_text_is_read_or_refused(text: str) -> None:
     for arguments_too in (False, True):
