@@ -1,5 +1,6 @@
 """Projects in temporary folders."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,13 +26,11 @@ def localbase_shared(localbase_cluster: Cluster) -> Iterator[LocalStack]:
 
 
 @pytest.fixture
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A place for data that the user who runs Postgres can enter, which pytest's own folders are not."""
-    folder = tmp_path_factory.mktemp("home")
-    for path in (folder, *folder.parents):
-        if path.owner() == folder.owner() and path.name.startswith(("home", "pytest-")):
-            path.chmod(0o755)
-    return folder
+def home() -> Iterator[Path]:
+    """A place for data that the user who runs Postgres can enter: pytest closes its own folders to others."""
+    with tempfile.TemporaryDirectory(prefix="test-localbase-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 @pytest.fixture
