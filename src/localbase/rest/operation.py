@@ -36,6 +36,10 @@ class Demand:
         """The rows that are asked for. Raises ApiError where that makes no sense."""
         return _range(self.request, self.query)
 
+    def check_range(self) -> None:
+        """Raises ApiError for a range that makes no sense, even where none has an effect."""
+        _range(self.request, self.query)
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:

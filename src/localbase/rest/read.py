@@ -1,13 +1,14 @@
 """SQL that reads a plan: rows of a table with the resources embedded in them, and how many there are."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from localbase.rest.fragment import EMPTY, Fragment, bound, clause, fragment, joined, name
 from localbase.rest.plan import Child, Node
-from localbase.rest.query import STAR, Condition, Field, Filter, SelectField
+from localbase.rest.query import STAR, Condition, Field, Group, SelectField
 from localbase.rest.ranges import EVERYTHING, Range
 from localbase.rest.relationships import Pairs
-from localbase.rest.where import cast, column, condition, field_value, ordered, where
+from localbase.rest.where import cast, column, condition, field_value, grouped, ordered, where
 
 _EVERY_COLUMN = SelectField(Field(STAR))
 # Makes SQL of a node, of what stands in `from`, and of conditions beside the node's own.
@@ -148,10 +149,8 @@ def _exists(parent: Node, child: Child) -> Fragment:
 
 def _counted_condition(node: Node, wanted: Condition) -> Fragment:
     """Where nothing is joined, the presence of an embedded resource is looked up."""
-    if not isinstance(wanted, Filter):
-        members = [_counted_condition(node, member) for member in wanted.members]
-        together = joined(" and " if wanted.conjunction == "and" else " or ", members)
-        return fragment("not ({})" if wanted.negated else "({})", together)
+    if isinstance(wanted, Group):
+        return grouped(wanted, partial(_counted_condition, node))
     child = node.embedded_in(wanted)
     if child is None:
         return condition(node, wanted)

@@ -15,11 +15,9 @@ from localbase.rest.query import Query
 from localbase.rest.ranges import Range
 from localbase.rest.read import count, rows
 from localbase.rest.response import check_single, ranged_response
-from localbase.rest.statement import NO_BODY, answer, body, call
+from localbase.rest.statement import NO_BODY, SOURCE_ROWS, answer, body, call
 from localbase.rest.tables import Table
 from localbase.rest.transaction import Answer
-
-SOURCE = fragment("select * from pgrst_source")
 
 
 def known_table(demand: Demand) -> Table:
@@ -48,22 +46,22 @@ def read_table(demand: Demand) -> Operation:
     counted = count(node)
     statement = answer(
         rows(node),
-        SOURCE,
+        SOURCE_ROWS,
         NO_BODY if head else body(media),
-        counted=limited_count(demand, counted),
+        counted=_limited_count(demand, counted),
     )
     return Operation(
-        call(statement, estimated=counted if estimating(demand) else None),
+        call(statement, estimated=counted if _estimating(demand) else None),
         partial(_respond, demand, media, wanted),
         read_only=True,
     )
 
 
-def estimating(demand: Demand) -> bool:
+def _estimating(demand: Demand) -> bool:
     return demand.preferences.count in ("planned", "estimated")
 
 
-def limited_count(demand: Demand, counted: Fragment) -> Fragment | None:
+def _limited_count(demand: Demand, counted: Fragment) -> Fragment | None:
     """How rows are counted; for an estimate, only until there are too many to show."""
     if not demand.preferences.counting:
         return None

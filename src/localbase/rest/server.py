@@ -122,7 +122,7 @@ class RestServer:
         context = request_context(demand.request, claims, demand.catalog, search_path)
         timezone = demand.preferences.timezone
         try:
-            return await run_call(
+            response = await run_call(
                 self._pool,
                 operation.call,
                 {**context.settings, **({"timezone": timezone} if timezone else {}), **operation.settings},
@@ -131,6 +131,9 @@ class RestServer:
             )
         except psycopg.Error as error:
             raise from_database(error, anonymous=context.anonymous) from error
+        if len(self._api.schemas) > 1 and _profile_header(demand.request) in demand.request.headers:
+            response.headers["Content-Profile"] = demand.schema
+        return response
 
     async def _known_timezones(self) -> frozenset[str]:
         """Read when somebody first asks for one."""
@@ -145,9 +148,12 @@ class RestServer:
 
     def _schema(self, request: RestRequest) -> str:
         """The schema a profile header asks for, by default the first exposed one."""
-        header = "Content-Profile" if request.method in WRITING else "Accept-Profile"
         exposed: Sequence[str] = self._api.schemas
-        schema = request.header(header, exposed[0])
+        schema = request.header(_profile_header(request), exposed[0])
         if schema not in exposed:
             raise hidden_schema(schema, exposed)
         return schema
+
+
+def _profile_header(request: RestRequest) -> str:
+    return "Content-Profile" if request.method in WRITING else "Accept-Profile"

@@ -35,6 +35,7 @@ _GEOJSON = """pg_catalog.json_build_object(
     'type', 'FeatureCollection',
     'features', coalesce(pg_catalog.json_agg(ST_AsGeoJSON(_postgrest_t)::json), '[]')
 )::text"""
+SOURCE_ROWS = fragment("select * from pgrst_source")
 NO_BODY = fragment("''::text")
 COUNTED = fragment("pg_catalog.count(*)")
 ONE = fragment("1::bigint")

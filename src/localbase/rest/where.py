@@ -1,5 +1,7 @@
 """SQL for fields, conditions and orders."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import LiteralString
 
 from localbase.rest.fragment import EMPTY, Fragment, bound, clause, fragment, joined, name, trusted
@@ -10,6 +12,7 @@ from localbase.rest.query import (
     Condition,
     Field,
     Filter,
+    Group,
     In,
     Is,
     IsDistinct,
@@ -97,15 +100,15 @@ def where(node: Node, *others: Fragment) -> Fragment:
 
 def condition(node: Node, wanted: Condition) -> Fragment:
     """A condition on the rows of the node, some of it perhaps on the presence of embedded ones."""
-    if not isinstance(wanted, Filter):
-        return _group(wanted.conjunction, wanted.negated, [condition(node, one) for one in wanted.members])
+    if isinstance(wanted, Group):
+        return grouped(wanted, partial(condition, node))
     child = node.embedded_in(wanted)
     return _presence(child, wanted) if child else filtered(node.name, node.table, wanted)
 
 
-def _group(conjunction: str, negated: bool, members: list[Fragment]) -> Fragment:
-    together = joined(" and " if conjunction == "and" else " or ", members)
-    return fragment("not ({})" if negated else "({})", together)
+def grouped(group: Group, member: Callable[[Condition], Fragment]) -> Fragment:
+    separator: LiteralString = " and " if group.conjunction == "and" else " or "
+    return fragment("not ({})" if group.negated else "({})", joined(separator, map(member, group.members)))
 
 
 def _presence(child: Child, wanted: Filter) -> Fragment:

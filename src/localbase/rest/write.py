@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import LiteralString
 
 from localbase.rest.fragment import EMPTY, Fragment, bound, clause, fragment, joined, name, trusted
 from localbase.rest.payload import Payload
-from localbase.rest.query import Condition, Filter
+from localbase.rest.query import Condition, Group
 from localbase.rest.tables import Column, Table
-from localbase.rest.where import column, filtered
+from localbase.rest.where import column, filtered, grouped
 
 _BODY = ("pgrst_body",)
 # Steps of a counter: up for each row offered, down for each that was there already. Never false.
@@ -106,13 +107,9 @@ def _where(table: Table, conditions: Sequence[Condition]) -> Fragment:
 
 
 def _condition(at: tuple[str, ...], table: Table, wanted: Condition) -> Fragment:
-    if isinstance(wanted, Filter):
-        return filtered(at, table, wanted)
-    members = joined(
-        " and " if wanted.conjunction == "and" else " or ",
-        (_condition(at, table, member) for member in wanted.members),
-    )
-    return fragment("not ({})" if wanted.negated else "({})", members)
+    if isinstance(wanted, Group):
+        return grouped(wanted, partial(_condition, at, table))
+    return filtered(at, table, wanted)
 
 
 def _on_conflict(conflict: Conflict, names: Sequence[Fragment]) -> Fragment:

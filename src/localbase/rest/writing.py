@@ -19,16 +19,16 @@ from localbase.rest.plan import Node, of_embedded, plan_read, result_target
 from localbase.rest.query import Compare, Condition, Path
 from localbase.rest.ranges import content_range
 from localbase.rest.read import columns_needed, rows
-from localbase.rest.reading import SOURCE, known_table
+from localbase.rest.reading import known_table
 from localbase.rest.response import body_of, check_single, finished, location_of
-from localbase.rest.statement import NO_BODY, NOWHERE, answer, body, call
+from localbase.rest.statement import NO_BODY, NOWHERE, SOURCE_ROWS, answer, body, call
 from localbase.rest.tables import Table
 from localbase.rest.transaction import Answer
 from localbase.rest.write import Conflict, NewRows, delete, insert, location, update
 
 
 def write_table(demand: Demand) -> Operation:
-    _ = demand.range
+    demand.check_range()
     payload = None if demand.request.method == "DELETE" else _payload(demand)
     table = known_table(demand)
     target = result_target(table.schema, table.name, table)
@@ -39,7 +39,7 @@ def write_table(demand: Demand) -> Operation:
     full = demand.preferences.full
     statement = answer(
         change,
-        rows(node) if full else SOURCE,
+        rows(node) if full else SOURCE_ROWS,
         body(media) if full else NO_BODY,
         location=location(table.primary_key) if _locates(demand) else NOWHERE,
     )
@@ -59,12 +59,13 @@ def _change(demand: Demand, table: Table, node: Node, payload: Payload | None) -
     returning = columns_needed(node, table.primary_key) if shown else []
     if payload is None:
         return delete(table, conditions, returning)
+    if demand.request.method == "PUT":
+        _check_put(demand, table)
     new = _new_rows(demand, table, payload)
     match demand.request.method:
         case "PATCH":
             return update(table, new, conditions, returning)
         case "PUT":
-            _check_put(demand, table)
             return insert(table, new, Conflict(table.primary_key, merge=True), returning, conditions)
     return insert(table, new, _conflict(demand, table), returning)
 
@@ -159,7 +160,7 @@ def _status(demand: Demand, answer: Answer) -> HTTPStatus:
     full, created = demand.preferences.full, (answer.inserted or 0) > 0
     match demand.request.method:
         case "POST":
-            merged = demand.preferences.resolution == "merge-duplicates" and answer.inserted is not None
+            merged = demand.preferences.resolution == "merge-duplicates"
             return HTTPStatus.OK if merged and not created else HTTPStatus.CREATED
         case "PUT" if full and created:
             return HTTPStatus.CREATED
