@@ -11,6 +11,7 @@ from psycopg import AsyncConnection, Error, OperationalError
 from localbase.realtime.catalog import Table, read_tables
 from localbase.realtime.changes import describe, refusal
 from localbase.realtime.channel import Channel
+from localbase.realtime.commits import visible_to_all
 from localbase.realtime.conditions import evaluate
 from localbase.realtime.identity import Identity
 from localbase.realtime.pgoutput import Change, Operation, Row
@@ -51,6 +52,8 @@ async def deliver(
     by_table: dict[int, list[_Candidate]] = defaultdict(list)
     for candidate in candidates:
         by_table[candidate.table.oid].append(candidate)
+    if xids := {candidate.change.xid for candidate in candidates if candidate.guarded}:
+        await visible_to_all(connection, xids)
     for of_table in by_table.values():
         await _decide(connection, of_table)
     for candidate in candidates:

@@ -48,6 +48,8 @@ class Change:
     commit_time: datetime
     new: Row = field(default_factory=dict)
     old: Row = field(default_factory=dict)
+    # The transaction's number without its epoch.
+    xid: int = 0
 
 
 class Decoder:
@@ -56,6 +58,7 @@ class Decoder:
     def __init__(self) -> None:
         self._relations: dict[int, Relation] = {}
         self._commit_time = _EPOCH
+        self._xid = 0
 
     def decode(self, message: bytes) -> Change | None:
         """The change in a message, or None for a message that only says something about others."""
@@ -64,6 +67,7 @@ class Decoder:
             case "B":
                 reader.int64()
                 self._commit_time = _EPOCH + timedelta(microseconds=reader.int64())
+                self._xid = reader.int32()
             case "R":
                 relation = _read_relation(reader)
                 self._relations[relation.oid] = relation
@@ -84,7 +88,7 @@ class Decoder:
                 case "K":
                     row = _read_row(reader, relation)
                     old = {name: row[name] for name in relation.identity}
-        return Change(relation, _OPERATIONS[kind], self._commit_time, new, old)
+        return Change(relation, _OPERATIONS[kind], self._commit_time, new, old, self._xid)
 
 
 _OPERATIONS = {"I": Operation.INSERT, "U": Operation.UPDATE, "D": Operation.DELETE}

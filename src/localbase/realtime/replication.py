@@ -34,6 +34,7 @@ _MAX_DELAY_S = 2.0
 _BACKLOG = 1000
 _BATCH = 500
 _POLL_S = 60.0
+_NUDGE_S = 0.1
 _UNIX_TIME_OF_EPOCH = 946_684_800
 _DATA_HEADER = 25
 _REPLY_REQUESTED = 17
@@ -111,7 +112,14 @@ class _Stream:
     async def receive(self) -> bytes:
         """The next message of the output plugin."""
         while True:
-            data = await self._wait(generators.copy_from(self._connection.pgconn))
+            try:
+                async with asyncio.timeout(_NUDGE_S):
+                    data = await self._wait(generators.copy_from(self._connection.pgconn))
+            except TimeoutError:
+                # Postgres's sender can miss that something was flushed, and sleep with it in hand until the
+                # next write; any message wakes it.
+                await self._confirm()
+                continue
             if not isinstance(data, memoryview):
                 raise OperationalError("the server ended the stream")
             frame = bytes(data)

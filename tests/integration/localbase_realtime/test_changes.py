@@ -45,6 +45,18 @@ async def test_changes_come_in_the_order_of_their_statements(database: Database,
     assert [(await listener.next())["record"]["id"] for _ in range(500)] == list(range(1, 501))
 
 
+async def test_every_commit_of_a_quick_writer_passes_the_policies(
+    database: Database, listen: Listen, token: Callable[..., str]
+) -> None:
+    """What is flushed is sent before other sessions see it; a policy asked in between would find no row."""
+    listener = await listen(token(ALICE))
+
+    for number in range(1500):
+        await database.execute("insert into notes values (%s, %s, '')", [number, ALICE])
+
+    assert [(await listener.next())["record"]["id"] for _ in range(1500)] == list(range(1500))
+
+
 async def test_what_is_rolled_back_never_comes(database: Database, listen: Listen) -> None:
     listener = await listen()
 
