@@ -94,6 +94,7 @@ class Gateway:
         router.add_get(f"{_REALTIME}/websocket", realtime.handle)
         router.add_post(f"{_REALTIME}/api/broadcast", realtime.handle_broadcast)
         router.add_post(f"{_REALTIME}/api/broadcast/{{topic}}/events/{{event}}", realtime.handle_broadcast)
+        router.add_route("*", f"{_REALTIME}/{{path:.*}}", _unknown_to_realtime)
         return application
 
     async def _to_rest(self, request: web.Request) -> web.StreamResponse:
@@ -155,6 +156,11 @@ class Gateway:
 
 def _apikey(request: web.Request) -> str:
     return request.headers.get("apikey") or request.query.get("apikey") or ""
+
+
+async def _unknown_to_realtime(_request: web.Request) -> web.Response:
+    """Realtime answers in words of its own, not the gateway's."""
+    return web.Response(status=404, text="Not Found")
 
 
 def _refused(message: str, hint: str) -> web.Response:

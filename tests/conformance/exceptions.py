@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-_NOT_YET = "not implemented yet"
-
 
 @dataclass(frozen=True, slots=True)
 class Deliberate:
@@ -19,18 +17,16 @@ class Deliberate:
     instead: Mapping[str, str]
 
 
-def _read() -> tuple[list[Deliberate], dict[str, str]]:
+def _read() -> list[Deliberate]:
     content = tomllib.loads(Path(__file__).with_name("exceptions.toml").read_text(encoding="utf-8"))
-    deliberate = [
+    return [
         Deliberate(tuple(entry["ids"]), entry["reason"], entry.get("instead", {}))
         for entry in content.get("deliberate", [])
     ]
-    groups = [ids for service in content.get("not_yet", {}).values() for ids in service.values()]
-    reasons = {recording: _NOT_YET for ids in groups for recording in ids}
-    return deliberate, reasons | {recording: entry.reason for entry in deliberate for recording in entry.ids}
 
 
-DELIBERATE, REASONS = _read()
+DELIBERATE = _read()
+REASONS = {recording: entry.reason for entry in DELIBERATE for recording in entry.ids}
 
 
 def marks(recording: str) -> list[pytest.MarkDecorator]:
