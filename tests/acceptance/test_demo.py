@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from localbase.stack import StackOptions, running_stack
+from reelbase import JobStatus, Reelbase
 from reelbase.worker.media import MediaKind, probe
 from reelbase.worker.samples import make_samples
 
@@ -54,6 +58,26 @@ def test_demo__uses_the_user_s_file(tmp_path: Path, clip: Path) -> None:
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert probe(output).duration == pytest.approx(6, abs=0.1)
+
+
+def test_demo__kept_can_be_looked_at_afterwards(tmp_path: Path, clip: Path) -> None:
+    result = demo("--source", clip, "--output", tmp_path / "out.mp4", "--keep")
+    assert result.returncode == 0, result.stdout + result.stderr
+    told = re.search(r"localbase start --workdir (\S+) --data-dir (\S+)", result.stdout)
+    assert told is not None, result.stdout
+    data = Path(told[2])
+
+    options = StackOptions(workdir=Path(told[1]), api_port=0, db_port=0, data_dir=data)
+    try:
+        with (
+            running_stack(options) as status,
+            Reelbase(status.api_url, status.keys.service_role_key) as client,
+        ):
+            jobs = client.jobs.list().items
+    finally:
+        shutil.rmtree(data)
+
+    assert [job.status for job in jobs] == [JobStatus.COMPLETED]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import secrets
 import shutil
 import sys
 import tempfile
@@ -139,7 +140,7 @@ async def _worker(
 @contextlib.asynccontextmanager
 async def _stack(console: Console, *, keep: bool) -> AsyncIterator[_Place]:
     workdir = _project()
-    kept = Path(tempfile.mkdtemp(prefix="reelbase-demo-data-")) if keep else None
+    kept = _new_place() if keep else None
     options = StackOptions(workdir=workdir, api_port=0, db_port=0, data_dir=kept, ephemeral=not keep)
     console.print("Starting a local stack: Postgres, Data API, Realtime …")
     try:
@@ -148,6 +149,11 @@ async def _stack(console: Console, *, keep: bool) -> AsyncIterator[_Place]:
             yield _Place(stack.status.api_url, stack.status.keys.service_role_key, workdir, kept)
     except LocalbaseError as error:
         raise ReelbaseError(str(error)) from error
+
+
+def _new_place() -> Path:
+    """A directory that does not exist yet: localbase makes it, for the user who runs Postgres."""
+    return Path(tempfile.gettempdir()) / f"reelbase-demo-data-{secrets.token_hex(4)}"
 
 
 def _project() -> Path:
