@@ -35,8 +35,7 @@ async def _serve(
         registry.write(Record.of(options.workdir, stack.status))
         on_ready(stack.status)
         while not stop.is_set():
-            if not stack.database_is_running():
-                raise LocalbaseError("Postgres ended unexpectedly.", "Start again; the data is whole.")
+            stack.check_database()
             try:
                 await asyncio.wait_for(stop.wait(), _HEALTH_INTERVAL_S)
             except TimeoutError:

@@ -4,6 +4,7 @@ The server lives exactly as long as its owner: a guardian shuts it down when the
 Should the guardian be killed as well, the next start finds the orphan and stops it first.
 """
 
+import re
 import subprocess
 import sys
 import time
@@ -30,6 +31,9 @@ DATABASE = "postgres"
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 40.0
 _POLL_S = 0.01
+_PANIC = re.compile(r"PANIC:  (.*)")
+# That it is not ready yet is what the server tells whoever asks too early.
+_REASON = re.compile(r"(?:PANIC|FATAL):  (?!the database system is )(.*)")
 # Left by a server whose processes are not all gone yet: worth another try.
 _STILL_THERE = ("pre-existing shared memory block", "lock file")
 
@@ -70,6 +74,7 @@ class PostgresServer:
         self._bin_dir = bin_dir
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
 
     @property
     def port(self) -> int:
@@ -109,6 +114,11 @@ class PostgresServer:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    def panic(self) -> str | None:
+        """Why the server gave up, if it did, as a full disk makes it do."""
+        found = _PANIC.findall(self._said())
+        return found[-1] if found else None
+
     def _initialise(self, binaries: Binaries) -> bool:
         pgdata = self.directory.pgdata
         if (pgdata / "PG_VERSION").exists():
@@ -134,7 +144,7 @@ class PostgresServer:
     def _launched(self, binaries: Binaries, deadline: float) -> bool:
         """One try: True when the server answers, False when it is worth another try."""
         with self.directory.log.open("ab") as log:
-            begin = log.tell()
+            self._log_start = log.tell()
             self._process = self._spawn(binaries, log)
         while self._process.poll() is None:
             if self._answers():
@@ -147,7 +157,7 @@ class PostgresServer:
                 )
             time.sleep(_POLL_S)
         self.stop()
-        return self._worth_another_try(begin, deadline)
+        return self._worth_another_try(deadline)
 
     def _spawn(self, binaries: Binaries, log: IO[bytes]) -> subprocess.Popen[bytes]:
         account = self.directory.account
@@ -172,14 +182,19 @@ class PostgresServer:
             return True
         return False
 
-    def _worth_another_try(self, begin: int, deadline: float) -> bool:
+    def _said(self) -> str:
+        """What is in the log since the last launch."""
         with self.directory.log.open("rb") as log:
-            log.seek(begin)
-            said = log.read().decode(errors="replace")
+            log.seek(self._log_start)
+            return log.read().decode(errors="replace")
+
+    def _worth_another_try(self, deadline: float) -> bool:
+        said = self._said()
         if any(sign in said for sign in _STILL_THERE) and time.monotonic() < deadline:
             return False
-        reason = next((line for line in said.splitlines() if "FATAL" in line), said.strip()[-300:])
-        raise LocalbaseError(f"Postgres did not start: {reason}", f"See {self.directory.log}.")
+        found = _REASON.search(said)
+        reason = found[1] if found else said.strip()[-300:]
+        raise LocalbaseError(f"Postgres did not start: {reason}.", f"See {self.directory.log}.")
 
 
 def _pipe(process: subprocess.Popen[bytes]) -> IO[bytes]:

@@ -18,6 +18,7 @@ from localbase.directories import (
     open_data_directory,
     project_directory,
 )
+from localbase.errors import LocalbaseError
 from localbase.gateway import Gateway
 from localbase.keys import Keys
 from localbase.migrations import migrate, seed
@@ -109,8 +110,14 @@ class Stack:
             raise RuntimeError("the stack has not been entered")
         return StackStatus(self._gateway.url, self._server.database(), self._keys)
 
-    def database_is_running(self) -> bool:
-        return self._server is not None and self._server.is_running()
+    def check_database(self) -> None:
+        """Raises LocalbaseError when the server has ended."""
+        if self._server is None or not self._server.is_running():
+            reason = self._server.panic() if self._server else None
+            raise LocalbaseError(
+                f"Postgres ended unexpectedly{f': {reason}' if reason else ''}.",
+                "Start again; the data is whole.",
+            )
 
     def _start_database(self) -> PostgresServer:
         with ExitStack() as resources:

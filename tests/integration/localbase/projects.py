@@ -58,6 +58,10 @@ class Project:
         record: dict[str, Any] = json.loads(file.read_text())
         return int(record["pid"])
 
+    def server_pid(self) -> int:
+        (file,) = Path(self.environment["LOCALBASE_HOME"]).glob("*/data/pgdata/postmaster.pid")
+        return int(file.read_text().splitlines()[0])
+
 
 def make_project(workdir: Path, home: Path) -> Project:
     (workdir / "supabase" / "migrations").mkdir(parents=True)

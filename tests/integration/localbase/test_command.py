@@ -39,11 +39,6 @@ def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def server_pid(home: Path) -> int:
-    (pid_file,) = home.glob("*/data/pgdata/postmaster.pid")
-    return int(pid_file.read_text().splitlines()[0])
-
-
 def test_start_status_stop(project: Project) -> None:
     status = project.start()
 
@@ -113,9 +108,9 @@ def test_killed_stack_recovers_with_its_data(project: Project) -> None:
     assert bodies(project.start()) == ["seeded", "kept"]
 
 
-def test_killed_stack_and_server_recover_with_their_data(project: Project, home: Path) -> None:
+def test_killed_stack_and_server_recover_with_their_data(project: Project) -> None:
     add_note(project.start(), "kept")
-    for pid in (project.pid(), server_pid(home)):
+    for pid in (project.pid(), project.server_pid()):
         kill(pid)
 
     assert bodies(project.start()) == ["seeded", "kept"]
