@@ -127,6 +127,23 @@ create trigger a_need_pending_job after insert on public.elements
 create trigger b_touch before update on public.elements
     for each row execute function private.touch_updated_at();
 
+-- Names in a JSON object that are no property of an element: a misspelt one would be ignored in silence.
+create function private.unknown_element_properties(element jsonb)
+returns setof text
+language sql
+immutable
+set search_path = ''
+as $$
+    select name from jsonb_object_keys(element) as name
+    where name not in (
+        'type', 'source_url', 'element_order', 'track', 'x_position', 'y_position', 'width', 'height',
+        'fit_mode', 'start_time', 'duration', 'text_content', 'text_style', 'metadata'
+    )
+    order by name;
+$$;
+comment on function private.unknown_element_properties is 'Names that are no property of an element.';
+grant execute on function private.unknown_element_properties to anon, authenticated, service_role;
+
 -- Insert elements, given as a JSON array, into a locked job in one statement. Those without an
 -- element_order follow the job's last one in the array's order. A refusal names every problem of every
 -- element; `prefix` goes before the argument's name, with %s for the element's place in the array.
@@ -140,6 +157,12 @@ declare
 begin
     select coalesce(max(present.element_order) + 1, 0) into next_order
     from public.elements as present where present.job_id = insert_elements.job_id;
+    if exists (
+        select from jsonb_array_elements(insert_elements.elements) as given,
+            private.unknown_element_properties(given)
+    ) then
+        raise data_exception;
+    end if;
     return query
         insert into public.elements (
             job_id, type, source_url, element_order, track, x_position, y_position, width, height,
@@ -198,7 +221,14 @@ begin
             if jsonb_typeof(item.value) <> 'object' then
                 raise data_exception using message = 'must be a JSON object';
             end if;
-            found_here := private.row_problems('public.elements', jsonb_build_object('type', null) || item.value);
+            found_here := private.row_problems(
+                'public.elements', jsonb_build_object('type', null) || item.value
+            ) || (
+                select coalesce(
+                    jsonb_agg(jsonb_build_object('argument', name, 'problem', 'is no property of an element')), '[]'
+                )
+                from private.unknown_element_properties(item.value) as name
+            );
         exception
             when data_exception then
                 found_here := jsonb_build_array(jsonb_build_object('argument', '', 'problem', sqlerrm));

@@ -103,6 +103,20 @@ async def test_create_video__refuses_all_for_one_bad_element(client: AnyClient) 
     assert (await done(client.jobs.list(user_id=user_id))).items == ()
 
 
+def test_create_video__refuses_a_misspelt_property(
+    database: psycopg.Connection[tuple[object, ...]],
+) -> None:
+    elements = '[{"type": "text", "text_content": "x", "widht": "5", "x_position": "left"}]'
+
+    with pytest.raises(psycopg.Error) as caught:
+        database.execute("select create_video_job('mp4', 64, 64, %s)", (elements,))
+
+    assert caught.value.diag.message_primary == (
+        "elements[0].x_position must be pixels (640, 640px) or percent (50%); "
+        "elements[0].widht is no property of an element"
+    )
+
+
 async def test_create_video__needs_elements(client: AnyClient) -> None:
     with pytest.raises(InvalidArgument, match="elements must be a JSON array of 1 to 500 elements"):
         await done(client.jobs.create_video("mp4", 640, 360, elements=[]))
