@@ -100,11 +100,20 @@ def _local(parts: SplitResult, url: str, allowed_dirs: Sequence[Path]) -> Path:
     # is the same whether the file exists, so that it tells nothing about the worker's disk.
     if not any(path.is_relative_to(directory.resolve()) for directory in allowed_dirs):
         raise RenderError("source_forbidden", "the file is outside the directories this worker may read.")
-    if not path.exists():
-        raise RenderError("source_missing", "the file does not exist.")
-    if not path.is_file():
-        raise RenderError("source_unreadable", "it is no file.")
+    _check_file(path)
     return path
+
+
+def _check_file(path: Path) -> None:
+    try:
+        is_file = path.is_file()
+        exists = is_file or path.exists()
+    except OSError as error:
+        raise RenderError("source_unreadable", f"it cannot be opened: {error.strerror}.") from error
+    if not exists:
+        raise RenderError("source_missing", "the file does not exist.")
+    if not is_file:
+        raise RenderError("source_unreadable", "it is no file.")
 
 
 def _resolved(path: str) -> Path:

@@ -256,3 +256,10 @@ def test_check__refuses_without_asking_the_network(tmp_path: Path, url: str, cod
 def test_check__leaves_the_rest_to_the_network(tmp_path: Path) -> None:
     check("https://example.com/a.mp4", [tmp_path])
     check("http://127.0.0.1/a.mp4", [tmp_path], private_addresses=True)
+
+
+def test_check__of_a_name_that_is_too_long_is_readable(tmp_path: Path) -> None:
+    with pytest.raises(RenderError, match="it cannot be opened: File name too long") as caught:
+        check(f"{tmp_path.as_uri()}/{'x' * 300}.mp4", [tmp_path])
+
+    assert caught.value.code == "source_unreadable"
