@@ -1,26 +1,18 @@
 """A stack with a small schema, applied as the role postgres, and keys of either kind to it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
 
+from conformance.clients.access import Access
 from localbase.pytest_plugin import LocalStack
 from localbase.testing import Cluster
 from support import eventually
 
 _SCHEMA = Path(__file__).with_name("schema.sql")
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Where a client goes, and with which key."""
-
-    url: str
-    key: str = field(repr=False)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.clients.conftest import Access
+from conformance.clients.access import Access
 
 _SCRIPT = Path(__file__).with_name("client.mjs")
 _PACKAGES = Path(__file__).parents[3] / "node_modules"

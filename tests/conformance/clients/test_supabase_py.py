@@ -19,7 +19,7 @@ from supabase import (
     create_client,
 )
 
-from conformance.clients.conftest import Access
+from conformance.clients.access import Access
 from support import done
 
 _DEADLINE_S = 10
