@@ -7,7 +7,7 @@ from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
-from typing import IO
+from typing import IO, Any
 
 import av
 import av.error
@@ -50,6 +50,11 @@ _SUPPORTED = (
 # What EXIF orientation says, as clockwise turns. Mirrored ones are turned, not mirrored.
 _EXIF_ORIENTATION = 0x0112
 _EXIF_TURNS = {3: 180, 4: 180, 5: 90, 6: 90, 7: 270, 8: 270}
+
+_PYAV = int(av.__version__.partition(".")[0])
+_ALWAYS_LENIENT = 19
+# Before that version, a tag that is no UTF-8 makes a file unreadable unless this says otherwise.
+_TAGS: dict[str, Any] = {} if _PYAV >= _ALWAYS_LENIENT else {"metadata_errors": "replace"}
 
 
 class MediaKind(StrEnum):
@@ -124,12 +129,13 @@ def _readable() -> Iterator[None]:
 def _container(file: IO[bytes]) -> InputContainer:
     # Without a name only the content decides what it is, and nothing that lies beside it can be found.
     nameless = SimpleNamespace(name="", read=file.read, seek=file.seek, tell=file.tell)
-    return av.open(
+    container: InputContainer = av.open(
         nameless,
         mode="r",
         options={"format_whitelist": ",".join(sorted(_CONTAINERS)), "protocol_whitelist": "file"},
-        metadata_errors="replace",
+        **_TAGS,
     )
+    return container
 
 
 def _described(container: InputContainer, size_bytes: int) -> MediaInfo:
