@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from aiohttp import ClientSession, ClientWebSocketResponse, web
+from aiohttp import ClientSession, ClientWebSocketResponse, ClientWSTimeout, web
 from supabase import AsyncClient, acreate_client
 
 from localbase.keys import Keys
@@ -112,12 +112,15 @@ class Wire:
 
 @pytest.fixture
 async def open_wire(localbase: LocalStack) -> AsyncIterator[Callable[..., Awaitable[Wire]]]:
-    async with ClientSession() as session:
+    async with ClientSession() as session, AsyncExitStack() as sockets:
 
         async def connect(apikey: str = localbase.anon_key, base: str = localbase.api_url) -> Wire:
             query = {"apikey": apikey, "vsn": "2.0.0"}
             url = f"{base}/realtime/v1/websocket"
-            return Wire(await session.ws_connect(url, params=query, max_msg_size=0))
+            wait = ClientWSTimeout(ws_close=0.5)
+            socket = await session.ws_connect(url, params=query, max_msg_size=0, timeout=wait)
+            sockets.push_async_callback(socket.close)
+            return Wire(socket)
 
         yield connect
 
