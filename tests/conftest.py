@@ -6,6 +6,7 @@ they do not mind other data; those marked `local_stack` need a stack of their ow
 """
 
 import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
@@ -25,6 +26,11 @@ _VARIABLES = (
     "DATABASE_URL",
 )
 _REMOTE = "SUPABASE_URL" in os.environ
+
+
+def pytest_configure() -> None:
+    # A run in the background of a shell ignores Ctrl-C, and so would every command that the tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
