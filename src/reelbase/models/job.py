@@ -1,6 +1,5 @@
 """Jobs: one video to be rendered."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
@@ -71,12 +70,6 @@ class JobPage(Model):
 
     items: tuple[Job, ...]
     next_cursor: str | None
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def jobs(self) -> Iterator[Job]:
-        return iter(self.items)
 
 
 class VideoJob(Model):
