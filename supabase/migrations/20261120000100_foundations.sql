@@ -32,6 +32,9 @@ create type public.processing_step as enum (
 );
 comment on type public.processing_step is 'The steps a worker takes, in this order.';
 
+create type public.storage_operation as enum ('upload', 'download', 'delete', 'access');
+comment on type public.storage_operation is 'What was done with a stored object.';
+
 create type public.response_type as enum ('immediate', 'async');
 comment on type public.response_type is 'Whether the caller waits for the video or comes back for it.';
 
@@ -61,7 +64,13 @@ insert into private.error_causes (error, status, meaning) values
     ('job_not_processing', 409, 'Only a job that is being processed has progress.'),
     ('job_finished', 409, 'The job has ended; nothing more can be recorded on it.'),
     ('order_taken', 409, 'Another row of the job already has this place in the order.'),
-    ('step_completed', 409, 'The step has already been completed.');
+    ('step_completed', 409, 'The step has already been completed.'),
+    ('job_not_finished', 409, 'Only a job that has ended can be deleted or tried again.'),
+    ('idempotency_conflict', 409, 'The idempotency key was given before, with another request.'),
+    ('lease_lost', 409, 'The job is claimed by somebody else, or by nobody; the caller''s claim is over.'),
+    ('consumer_busy', 409, 'Another instance of the consumer holds its lease.'),
+    ('cursor_behind', 409, 'The consumer has committed a later place already.'),
+    ('rate_limited', 429, 'Too many calls; `retry_after` says in how many seconds there is room again.');
 
 -- The one way in which a function refuses: SQLSTATE PT + HTTP status, so that PostgREST answers
 -- with that status; `detail` is JSON for programs, `hint` the remedy. It never returns: what a function
@@ -94,6 +103,66 @@ $$;
 comment on function private.fail is 'Refuse: raises SQLSTATE PT + status with a JSON detail.';
 grant execute on function private.fail to anon, authenticated, service_role;
 
+-- What a value of a type looks like, for a caller who gave something else.
+create function private.type_words(type oid)
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+    select case
+        when typelem <> 0 and typcategory = 'A' then 'must be a list, of which each ' || private.type_words(typelem)
+        when typtype = 'e' then 'must be one of ' || (
+            select string_agg(enumlabel, ', ' order by enumsortorder)
+            from pg_catalog.pg_enum where enumtypid = pg_type.oid
+        )
+        when pg_type.oid in ('integer'::regtype, 'bigint'::regtype, 'smallint'::regtype)
+            then 'must be a whole number that fits ' || format_type(pg_type.oid, null)
+        when typcategory = 'N' then 'must be a number'
+        when pg_type.oid = 'uuid'::regtype then 'must be a UUID'
+        when pg_type.oid = 'inet'::regtype then 'must be an IP address'
+        when pg_type.oid = 'boolean'::regtype then 'must be true or false'
+        when typcategory = 'D' then 'must be a time, as ISO 8601 writes it'
+        when typcategory = 'T' then 'must be a duration, such as 90 seconds'
+        else 'must be ' || format_type(pg_type.oid, null)
+    end
+    from pg_catalog.pg_type where pg_type.oid = type_words.type;
+$$;
+comment on function private.type_words is 'What a value of a type looks like, in words.';
+grant execute on function private.type_words to anon, authenticated, service_role;
+
+-- The properties of a JSON object that do not fit the columns they are meant for, as [{argument, problem}, …].
+create function private.type_problems(relation regclass, given jsonb)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    attribute record;
+    problems jsonb := jsonb_build_array();
+begin
+    for attribute in
+        select attname, atttypid from pg_catalog.pg_attribute
+        where attrelid = relation and attnum > 0 and not attisdropped and given ? attname
+        order by attnum
+    loop
+        begin
+            execute format('select (jsonb_populate_record(null::%s, $1)).%I', relation, attribute.attname)
+            using jsonb_build_object(attribute.attname, given -> attribute.attname);
+        exception
+            when data_exception then
+                problems := problems || jsonb_build_object(
+                    'argument', attribute.attname, 'problem', private.type_words(attribute.atttypid)
+                );
+        end;
+    end loop;
+    return problems;
+end;
+$$;
+comment on function private.type_problems is 'The properties of an object that do not fit the columns of their names.';
+grant execute on function private.type_problems to anon, authenticated, service_role;
+
 -- Which rules a row would break, as [{argument, problem}, …]. A rule stands once, as a constraint, and
 -- its words once, as the comment on that constraint. Runs only after a violation, so that the caller
 -- learns of all problems at once. Columns that `given` does not have are taken to be right.
@@ -106,7 +175,8 @@ as $$
 declare
     rule record;
     broken boolean;
-    problems jsonb := jsonb_build_array();
+    problems jsonb := private.type_problems(relation, given);
+    fitting jsonb := given - array(select problem ->> 'argument' from jsonb_array_elements(problems) as problem);
 begin
     for rule in
         select attname::text as argument, 'is required' as words, null::text as expression
@@ -125,7 +195,7 @@ begin
         if rule.expression is not null then
             execute format(
                 'select (%s) is false from jsonb_populate_record(null::%s, $1)', rule.expression, relation
-            ) into broken using given;
+            ) into broken using fitting;
         end if;
         if broken then
             problems := problems || jsonb_build_object('argument', rule.argument, 'problem', rule.words);
@@ -136,6 +206,88 @@ end;
 $$;
 comment on function private.row_problems is 'Every rule of a table that a row would break, in words.';
 grant execute on function private.row_problems to anon, authenticated, service_role;
+
+-- Every problem of every object in a JSON array that is meant for rows of a table. `properties` are the columns
+-- that may be given: a misspelt one would be ignored in silence. A column without a default must be there; null means
+-- the default. `prefix` goes before an argument's name, with %s for the object's place in the array.
+create function private.rows_problems(relation regclass, items jsonb, properties text[], prefix text)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    item record;
+    found_here jsonb;
+    problems jsonb := jsonb_build_array();
+    required text[] := array(
+        select attname from pg_catalog.pg_attribute
+        where attrelid = relation and attname = any (properties) and attnotnull and not atthasdef
+    );
+begin
+    for item in
+        select value, place - 1 as place from jsonb_array_elements(items) with ordinality as element (value, place)
+    loop
+        if jsonb_typeof(item.value) <> 'object' then
+            found_here := jsonb_build_array(jsonb_build_object('argument', '', 'problem', 'must be a JSON object'));
+        else
+            select coalesce(jsonb_agg(jsonb_build_object('argument', name, 'problem', 'is not known here') order by name), '[]')
+            into found_here
+            from jsonb_object_keys(item.value) as name where name <> all (properties);
+            found_here := found_here || private.row_problems(
+                relation,
+                (
+                    select coalesce(jsonb_object_agg(name, null), '{}') from unnest(required) as name
+                ) || (
+                    select coalesce(jsonb_object_agg(key, value), '{}') from jsonb_each(item.value)
+                    where key = any (properties) and value <> 'null'
+                )
+            );
+        end if;
+        problems := problems || (
+            select coalesce(jsonb_agg(problem || jsonb_build_object(
+                'argument', rtrim(format(prefix, item.place) || (problem ->> 'argument'), '.')
+            )), '[]')
+            from jsonb_array_elements(found_here) as problem
+        );
+    end loop;
+    return problems;
+end;
+$$;
+comment on function private.rows_problems is 'Every problem of every object in a JSON array meant for a table.';
+grant execute on function private.rows_problems to anon, authenticated, service_role;
+
+-- Refuse what is no JSON array of 1 to `most` items.
+create function private.require_list(argument text, value jsonb, most integer)
+returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    if jsonb_typeof(value) is distinct from 'array' or jsonb_array_length(value) not between 1 and most then
+        perform private.refuse_argument(argument, format('must be a JSON array of 1 to %s items', most));
+    end if;
+end;
+$$;
+comment on function private.require_list is 'Refuse what is no JSON array of a sensible length.';
+grant execute on function private.require_list to anon, authenticated, service_role;
+
+-- Refuse a number that is null or out of range.
+create function private.require_range(argument text, value numeric, least_value numeric, most_value numeric)
+returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    if value is null or value not between least_value and most_value then
+        perform private.refuse_argument(argument, format('must be %s to %s', least_value, most_value));
+    end if;
+end;
+$$;
+comment on function private.require_range is 'Refuse a number that is null or out of range.';
+grant execute on function private.require_range to anon, authenticated, service_role;
 
 -- Refuse arguments for the given problems; `violation` is Postgres's own message, used when there are none.
 create function private.refuse_arguments(problems jsonb, violation text default 'The arguments are not valid.')
@@ -174,6 +326,65 @@ as $$
 $$;
 comment on function private.refuse_argument is 'Refuse one argument, saying what is wrong with it.';
 grant execute on function private.refuse_argument to anon, authenticated, service_role;
+
+-- Pages -------------------------------------------------------------------------------------
+
+-- The place of a row in a list that is sorted by one value and then by id, as an opaque text for the caller. `list`
+-- names the list and its order, so that a cursor of one is refused by another.
+create function private.cursor(list text, value jsonb, id text)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+    select translate(
+        encode(convert_to(jsonb_build_array(cursor.list, cursor.value #>> '{}', cursor.id)::text, 'utf8'), 'base64'),
+        E'+/=\n', '-_'
+    );
+$$;
+comment on function private.cursor is 'The place of a row in a sorted list, as an opaque text.';
+grant execute on function private.cursor to anon, authenticated, service_role;
+
+-- The value and id in a cursor of the list; invalid_cursor when it is none, or does not hold values of these types.
+create function private.cursor_place(
+    list text,
+    cursor text,
+    value_type regtype,
+    id_type regtype,
+    out value text,
+    out id text
+)
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    parts jsonb;
+begin
+    if cursor is null then
+        return;
+    end if;
+    parts := convert_from(decode(
+        rpad(translate(cursor, '-_', '+/'), (length(cursor) + 3) / 4 * 4, '='), 'base64'
+    ), 'utf8')::jsonb;
+    if parts ->> 0 is distinct from list or jsonb_array_length(parts) <> 3 then
+        raise data_exception;
+    end if;
+    value := parts ->> 1;
+    id := parts ->> 2;
+    execute format('select %L::%s, %L::%s', value, value_type, id, id_type);
+exception
+    when data_exception then
+        perform private.fail(
+            'invalid_cursor',
+            'The cursor was not handed out by this list.',
+            jsonb_build_object('cursor', left(cursor, 100)),
+            'Start again without a cursor.'
+        );
+end;
+$$;
+comment on function private.cursor_place is 'The value and id in a cursor of a list, else invalid_cursor.';
+grant execute on function private.cursor_place to anon, authenticated, service_role;
 
 -- Settings ----------------------------------------------------------------------------------
 
@@ -216,7 +427,8 @@ grant execute on function private.setting to anon, authenticated, service_role;
 -- Who is calling ----------------------------------------------------------------------------
 
 -- True in a direct SQL session of the schema's owner (psql, the dashboard's editor, a migration) that has not
--- taken another role: the API always sets claims, and its sessions never belong to the owner.
+-- taken another role: the API always sets claims, and its sessions never belong to the owner. The role is read from
+-- its setting, because current_user is the owner inside a definer function.
 create function private.is_operator()
 returns boolean
 language sql
@@ -225,7 +437,11 @@ set search_path = ''
 as $$
     select coalesce(current_setting('request.jwt.claims', true), '') = ''
         and (
-            select pg_has_role(session_user, nspowner, 'member') and pg_has_role(current_user, nspowner, 'member')
+            select pg_has_role(session_user, nspowner, 'member')
+                and (
+                    current_setting('role') = 'none'
+                    or pg_has_role(current_setting('role')::name, nspowner, 'member')
+                )
             from pg_catalog.pg_namespace where nspname = 'private'
         );
 $$;
@@ -295,6 +511,27 @@ end;
 $$;
 comment on function private.require_service is 'Refuse everyone but backends.';
 grant execute on function private.require_service to anon, authenticated, service_role;
+
+-- Refuse everyone but admins and the service key.
+create function private.require_admin()
+returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    if not private.is_admin() then
+        perform private.fail(
+            'permission_denied',
+            'Only an admin may do this.',
+            jsonb_build_object('role', private.user_role()),
+            'Call with the service key, or as a user whose app_metadata.role is admin.'
+        );
+    end if;
+end;
+$$;
+comment on function private.require_admin is 'Refuse everyone but admins and the service key.';
+grant execute on function private.require_admin to anon, authenticated, service_role;
 
 -- The client's address, from the header that the settings trust; null when there is none or it is no
 -- address (Realtime, for one, evaluates policies without request headers).
