@@ -1,5 +1,17 @@
 -- Jobs: one video to be rendered, from request to result.
 
+-- The words of an error, for searching.
+create function private.error_words(error_code text, error_message text)
+returns tsvector
+language sql
+immutable
+set search_path = ''
+as $$
+    select to_tsvector('pg_catalog.simple', coalesce(error_code, '') || ' ' || coalesce(error_message, ''));
+$$;
+comment on function private.error_words is 'The words of an error, for searching.';
+grant execute on function private.error_words to anon, authenticated, service_role;
+
 create table public.jobs (
     id uuid primary key default gen_random_uuid(),
     -- No foreign key to auth.users: with third-party auth, users have no row there.
@@ -22,10 +34,22 @@ create table public.jobs (
     progress_percentage numeric not null default 0,
     current_step public.processing_step,
     output_url text,
+    output_url_expires_at timestamptz,
     output_size bigint,
+    s3_bucket text,
+    s3_key text,
+    s3_region text,
     error_code text,
     error_message text,
     error_details jsonb not null default '{}',
+    priority integer not null default 0,
+    available_at timestamptz not null default now(),
+    paused_at timestamptz,
+    retry_count integer not null default 0,
+    max_retries integer not null default 3,
+    rescue_count integer not null default 0,
+    idempotency_key text,
+    replays integer not null default 0,
     event_seq bigint not null default 0,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
@@ -48,6 +72,23 @@ create table public.jobs (
     ),
     constraint jobs_progress_in_range check (progress_percentage between 0 and 100),
     constraint jobs_output_size_positive check (output_size >= 0),
+    constraint jobs_output_url_length check (length(output_url) between 1 and 4096),
+    constraint jobs_s3_bucket_length check (length(s3_bucket) between 3 and 255),
+    constraint jobs_s3_key_length check (length(s3_key) between 1 and 1024),
+    constraint jobs_s3_region_length check (length(s3_region) between 1 and 64),
+    constraint jobs_s3_bucket_with_key check ((s3_bucket is null) = (s3_key is null)),
+    constraint jobs_output_only_of_success check (
+        (output_url is null and output_size is null and s3_key is null and output_url_expires_at is null)
+        or status in ('processing', 'completed')
+    ),
+    constraint jobs_error_message_length check (length(error_message) <= 10000),
+    constraint jobs_error_code_length check (length(error_code) between 1 and 100),
+    constraint jobs_priority_in_range check (priority between -1000 and 1000),
+    constraint jobs_max_retries_in_range check (max_retries between 0 and 100),
+    constraint jobs_retry_count_not_negative check (retry_count >= 0),
+    constraint jobs_rescue_count_not_negative check (rescue_count >= 0),
+    constraint jobs_idempotency_key_length check (length(idempotency_key) between 1 and 200),
+    constraint jobs_paused_before_end check (paused_at is null or status in ('pending', 'processing')),
     constraint jobs_pending_not_started check ((status = 'pending') <= (started_at is null)),
     constraint jobs_processing_started check ((status in ('processing', 'completed')) <= (started_at is not null)),
     constraint jobs_completed_has_time check ((status = 'completed') = (completed_at is not null)),
@@ -62,6 +103,15 @@ comment on column public.jobs.estimated_duration is 'Expected length of the vide
 comment on column public.jobs.actual_duration is 'Length of the finished video in seconds.';
 comment on column public.jobs.fps is 'Frames per second of the output.';
 comment on column public.jobs.output_size is 'Size of the finished video in bytes.';
+comment on column public.jobs.output_url_expires_at is 'When output_url stops working; null: never.';
+comment on column public.jobs.s3_key is 'Where the finished video is stored, within s3_bucket.';
+comment on column public.jobs.priority is 'Of jobs that wait the higher goes first.';
+comment on column public.jobs.available_at is 'From when a worker may claim the job; a retry waits until then.';
+comment on column public.jobs.paused_at is 'Since when no worker may claim the job; null: it is not paused.';
+comment on column public.jobs.retry_count is 'Failed attempts that were followed by another one.';
+comment on column public.jobs.max_retries is 'How many failed attempts are followed by another one.';
+comment on column public.jobs.rescue_count is 'Attempts that ended because their worker fell silent.';
+comment on column public.jobs.replays is 'How often the job''s creation was asked for again with its idempotency key.';
 comment on column public.jobs.event_seq is 'seq of the newest event of this job; the row includes what it tells.';
 comment on column public.jobs.is_terminal is 'Whether the job has ended; only a retry changes it again.';
 comment on column public.jobs.finished_at is 'When the job ended, however it ended.';
@@ -80,20 +130,37 @@ comment on constraint jobs_request_body_is_object on public.jobs is 'must be a p
 comment on constraint jobs_error_details_is_object on public.jobs is 'must be a plain JSON object of at most 64 KiB';
 comment on constraint jobs_progress_in_range on public.jobs is 'must be 0 to 100';
 comment on constraint jobs_output_size_positive on public.jobs is 'must not be negative';
+comment on constraint jobs_output_url_length on public.jobs is 'must have 1 to 4096 characters';
+comment on constraint jobs_s3_bucket_length on public.jobs is 'must have 3 to 255 characters';
+comment on constraint jobs_s3_key_length on public.jobs is 'must have 1 to 1024 characters';
+comment on constraint jobs_s3_region_length on public.jobs is 'must have 1 to 64 characters';
+comment on constraint jobs_s3_bucket_with_key on public.jobs is 'must come together with an s3_key';
+comment on constraint jobs_output_only_of_success on public.jobs is 'belongs to a job that is processing or completed';
+comment on constraint jobs_error_message_length on public.jobs is 'must have at most 10000 characters';
+comment on constraint jobs_error_code_length on public.jobs is 'must have 1 to 100 characters';
+comment on constraint jobs_priority_in_range on public.jobs is 'must be -1000 to 1000';
+comment on constraint jobs_max_retries_in_range on public.jobs is 'must be 0 to 100';
+comment on constraint jobs_idempotency_key_length on public.jobs is 'must have 1 to 200 characters';
 
-create index jobs_newest on public.jobs (created_at desc, id desc);
-create index jobs_by_status on public.jobs (status, created_at desc, id desc);
-create index jobs_by_user on public.jobs (user_id, created_at desc, id desc);
-create index jobs_by_client_ip on public.jobs (client_ip, created_at desc, id desc);
+create index jobs_newest on public.jobs (created_at, id);
+create index jobs_by_status on public.jobs (status, created_at, id);
+create index jobs_by_user on public.jobs (user_id, created_at, id);
+create index jobs_by_client_ip on public.jobs (client_ip, created_at, id);
+create index jobs_by_format on public.jobs (output_format, created_at, id);
+create index jobs_finished on public.jobs (finished_at, id);
+create index jobs_metadata on public.jobs using gin (metadata jsonb_path_ops);
+create index jobs_error_text on public.jobs using gin (private.error_words(error_code, error_message))
+    where finished_at is not null;
+-- What workers claim from: flat however many jobs have ended.
+create index jobs_claimable on public.jobs (priority desc, available_at, id)
+    where status = 'pending' and paused_at is null;
 
+-- No right to insert or delete: private.insert_jobs and private.remove_job do that.
 grant select on public.jobs to anon, authenticated, service_role;
-grant insert (
-    user_id, client_ip, user_agent, output_format, width, height, fps,
-    estimated_duration, response_type, request_body, metadata
-) on public.jobs to anon, authenticated, service_role;
 grant update (
-    status, progress_percentage, current_step, actual_duration, output_url, output_size,
-    error_code, error_message, error_details
+    status, progress_percentage, current_step, actual_duration, output_url, output_url_expires_at, output_size,
+    s3_bucket, s3_key, s3_region, error_code, error_message, error_details,
+    priority, available_at, paused_at, retry_count, rescue_count
 ) on public.jobs to authenticated, service_role;
 
 create policy "Anonymous clients see jobs of their address, or watched" on public.jobs
@@ -107,21 +174,24 @@ create policy "Users see jobs of their own, or watched; backends see all" on pub
         or ((select private.watched_job()) is null and user_id = (select auth.uid()))
         or (select private.is_service())
     );
-create policy "Anonymous clients create jobs under their own address" on public.jobs
-    for insert to anon with check (
-        user_id is null and client_ip = (select private.client_ip()) and (select private.watched_job()) is null
-    );
-create policy "Users create jobs of their own, backends for anyone" on public.jobs
-    for insert to authenticated with check (
-        (select private.is_service())
-        or (
-            user_id = (select auth.uid())
-            and client_ip is not distinct from (select private.client_ip())
-            and (select private.watched_job()) is null
-        )
-    );
 create policy "Backends change jobs" on public.jobs
     for update to authenticated using ((select private.is_service()));
+
+-- Which request an idempotency key stands for, within the scope of one caller.
+create table private.idempotency_keys (
+    scope text not null,
+    key text not null,
+    fingerprint bytea not null,
+    -- The key is written before its job, so that of two callers at once one waits for the other.
+    job_id uuid not null unique references public.jobs (id) on delete cascade deferrable initially deferred,
+    created_at timestamptz not null default now(),
+    primary key (scope, key)
+);
+alter table private.idempotency_keys enable row level security;
+create policy "No role of the API reaches the keys" on private.idempotency_keys
+    for all to anon, authenticated, service_role using (false);
+comment on table private.idempotency_keys is 'Which request an idempotency key stands for, by caller.';
+comment on column private.idempotency_keys.fingerprint is 'SHA-256 of the request, defaults filled in.';
 
 -- States ------------------------------------------------------------------------------------
 
@@ -183,10 +253,28 @@ begin
         new.error_code := null;
         new.error_message := null;
         new.error_details := '{}';
+        new.actual_duration := null;
+        -- A job that had ended begins anew; one that its worker gave back or lost counts on.
+        if old.is_terminal then
+            new.retry_count := 0;
+            new.rescue_count := 0;
+            new.available_at := moment;
+        end if;
     elsif new.status = 'processing' then
         new.started_at := moment;
     elsif new.status = 'completed' then
         new.progress_percentage := 100;
+    end if;
+    if new.status not in ('pending', 'processing') then
+        new.paused_at := null;
+    end if;
+    if new.status not in ('processing', 'completed') then
+        new.output_url := null;
+        new.output_url_expires_at := null;
+        new.output_size := null;
+        new.s3_bucket := null;
+        new.s3_key := null;
+        new.s3_region := null;
     end if;
     new.completed_at := case when new.status = 'completed' then moment end;
     new.finished_at := case when new.status not in ('pending', 'processing') then moment end;
@@ -209,14 +297,7 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-    if old.is_terminal then
-        perform private.fail(
-            'job_finished',
-            format('The job is %s; nothing of it changes any more.', old.status),
-            jsonb_build_object('job_id', old.id, 'status', old.status),
-            'Retry the job by setting it to pending, where its status allows that.'
-        );
-    end if;
+    perform private.require_unfinished(old);
     if new.progress_percentage is distinct from old.progress_percentage then
         if old.status <> 'processing' then
             perform private.fail(
@@ -236,7 +317,9 @@ $$;
 comment on function private.jobs_keep_rules is 'Trigger: what may change while the status stays.';
 
 create trigger c_keep_rules before update of
-    progress_percentage, current_step, actual_duration, output_url, output_size, error_code, error_message, error_details
+    progress_percentage, current_step, actual_duration, output_url, output_url_expires_at, output_size,
+    s3_bucket, s3_key, s3_region, error_code, error_message, error_details, priority, available_at, paused_at,
+    retry_count, rescue_count
     on public.jobs
     for each row when (old.status = new.status)
     execute function private.jobs_keep_rules();
@@ -296,10 +379,258 @@ $$;
 comment on function private.locked_job is 'The job, locked, if the caller may see it; else not_found.';
 grant execute on function private.locked_job to anon, authenticated, service_role;
 
+-- Refuse more of a job that has ended.
+create function private.require_unfinished(job public.jobs)
+returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    if job.is_terminal then
+        perform private.fail(
+            'job_finished',
+            format('The job is %s; nothing of it changes any more and no step can start.', job.status),
+            jsonb_build_object('job_id', job.id, 'status', job.status),
+            'Retry the job, where its status allows that.'
+        );
+    end if;
+end;
+$$;
+comment on function private.require_unfinished is 'Refuse more of a job that has ended.';
+grant execute on function private.require_unfinished to anon, authenticated, service_role;
+
+-- The job, locked, for a backend that changes what belongs to its processing. `claim` is the number of the caller's
+-- claim: a job that a worker has claimed is changed by the holder of its newest claim only, and a caller whose claim
+-- is over changes nothing. Without a claim on it (private.require_claim is in job_queue) any backend may.
+create function private.job_for_work(job_id uuid, claim bigint)
+returns public.jobs
+language plpgsql
+set search_path = ''
+as $$
+declare
+    job public.jobs;
+begin
+    perform private.require_service();
+    job := private.locked_job(job_id);
+    perform private.require_claim(job.id, claim);
+    return job;
+end;
+$$;
+comment on function private.job_for_work is 'The job, locked, if the caller is the one who may work on it.';
+grant execute on function private.job_for_work to authenticated, service_role;
+
 -- Functions ---------------------------------------------------------------------------------
 
--- Create a job. Address and user of a backend's call are its arguments; of anyone else's, what the
--- request itself proves, whatever the arguments say.
+-- What may be said of a job that is to be created.
+create function private.job_properties()
+returns text[]
+language sql
+immutable
+set search_path = ''
+as $$
+    select array[
+        'output_format', 'width', 'height', 'fps', 'estimated_duration', 'client_ip', 'user_agent', 'user_id',
+        'metadata', 'response_type', 'request_body', 'priority', 'max_retries', 'available_at', 'idempotency_key'
+    ];
+$$;
+comment on function private.job_properties is 'What may be said of a job that is to be created.';
+grant execute on function private.job_properties to anon, authenticated, service_role;
+
+-- In whose name the caller may create jobs: his idempotency keys are his own. Refuses those who may create none, and
+-- anonymous clients who create too many.
+create function private.creation_scope(jobs integer)
+returns text
+language plpgsql
+set search_path = ''
+as $$
+declare
+    address inet := private.client_ip();
+begin
+    if private.is_service() then
+        return 'backend';
+    elsif private.watched_job() is not null or (auth.role() is distinct from 'anon' and auth.uid() is null) then
+        perform private.fail(
+            'permission_denied',
+            'This token lets its holder create nothing.',
+            jsonb_build_object('role', private.user_role()),
+            'Call with an access token of a user, without a token, or with the service key.'
+        );
+    elsif auth.role() <> 'anon' then
+        return 'user ' || auth.uid();
+    elsif address is null then
+        perform private.fail(
+            'client_unknown',
+            'An anonymous job needs the client''s address, and this request carries none.',
+            '{}',
+            'Sign in, or have the operator set client_ip_header in private.settings to the header the proxy writes.'
+        );
+    end if;
+    perform private.limit_anonymous_jobs(address, jobs);
+    return 'address ' || host(address);
+end;
+$$;
+comment on function private.creation_scope is 'In whose name the caller may create jobs; refuses those who may not.';
+grant execute on function private.creation_scope to anon, authenticated, service_role;
+
+-- One object of a call that creates jobs: its place, the job made for it if it is new, its key and content.
+create type private.insertion as (place integer, job_id uuid, is_new boolean, key text, fingerprint bytea);
+
+-- What a request for a job asks for, as a hash; null without an idempotency key.
+create function private.fingerprint(wanted jsonb)
+returns bytea
+language sql
+immutable
+set search_path = ''
+as $$
+    select sha256(convert_to((wanted - array['place', 'new_id', 'idempotency_key'])::text, 'utf8'))
+    where wanted ->> 'idempotency_key' is not null;
+$$;
+comment on function private.fingerprint is 'What a request for a job asks for, as a hash.';
+grant execute on function private.fingerprint to anon, authenticated, service_role;
+
+-- Count that the creation of these jobs was asked for again. In order of id, as all who lock several jobs.
+create function private.count_replays(job_ids uuid[])
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    perform from public.jobs where id = any (job_ids) order by id for no key update;
+    update public.jobs set replays = replays + (
+        select count(*) from unnest(job_ids) as job_id where job_id = jobs.id
+    ) where id = any (job_ids);
+end;
+$$;
+comment on function private.count_replays is 'Count that the creation of jobs was asked for again.';
+
+-- Insert jobs, given as a JSON array of objects with private.job_properties (and `elements`, which only their
+-- fingerprint takes in), in one statement; for each its place in the array, its id and whether it is new. An object
+-- whose idempotency key the same caller has given before stands for the job that it made then; with another content it
+-- is a conflict. Address, user and place in the queue are, of a backend's jobs, what it says; of anyone else's, what
+-- the request itself proves. Definer, and the only way in: no role may insert into the table.
+create function private.insert_jobs(specs jsonb, prefix text)
+returns table (place integer, job_id uuid, is_new boolean)
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    scope text := private.creation_scope(jsonb_array_length(specs));
+    trusted boolean := scope = 'backend';
+    outcome private.insertion[];
+    misused private.insertion;
+begin
+    if exists (
+        select from jsonb_array_elements(specs) as spec
+        where spec - (private.job_properties() || array['elements']) <> '{}'
+    ) then
+        raise data_exception;
+    end if;
+    with given as (
+        select
+            (item.ordinality - 1)::integer as place,
+            gen_random_uuid() as new_id,
+            item.value -> 'elements' as elements,
+            job.*
+        from jsonb_array_elements(specs) with ordinality as item,
+            jsonb_populate_record(null::public.jobs, item.value) as job
+    ),
+    wanted as (
+        select
+            given.place,
+            given.new_id,
+            given.idempotency_key,
+            given.output_format,
+            given.width,
+            given.height,
+            coalesce(given.fps, 30) as fps,
+            given.estimated_duration,
+            case when trusted then given.user_id when scope like 'user %' then auth.uid() end as user_id,
+            case when trusted then given.client_ip else private.client_ip() end as client_ip,
+            given.user_agent,
+            coalesce(given.metadata, '{}') as metadata,
+            coalesce(given.response_type, 'async') as response_type,
+            coalesce(given.request_body, '{}') as request_body,
+            case when trusted then coalesce(given.priority, 0) else 0 end as priority,
+            case when trusted then coalesce(given.max_retries, 3) else 3 end as max_retries,
+            case when trusted then given.available_at end as available_at,
+            given.elements
+        from given
+    ),
+    key as (
+        insert into private.idempotency_keys (scope, key, fingerprint, job_id)
+        select insert_jobs.scope, wanted.idempotency_key, private.fingerprint(to_jsonb(wanted)), wanted.new_id
+        from wanted
+        where length(wanted.idempotency_key) between 1 and 200
+        order by wanted.idempotency_key, wanted.place
+        on conflict do nothing
+        returning idempotency_keys.job_id
+    ),
+    made as (
+        insert into public.jobs (
+            id, idempotency_key, output_format, width, height, fps, estimated_duration, user_id, client_ip,
+            user_agent, metadata, response_type, request_body, priority, max_retries, available_at
+        )
+        select
+            new_id, idempotency_key, output_format, width, height, fps, estimated_duration, user_id, client_ip,
+            user_agent, metadata, response_type, request_body, priority, max_retries, coalesce(available_at, now())
+        from wanted
+        -- A key that breaks its rule has no row of its own; let the table's rule speak.
+        where (length(idempotency_key) between 1 and 200) is not true or new_id in (select key.job_id from key)
+        order by wanted.place
+        returning id
+    )
+    select array_agg(
+        (
+            wanted.place, wanted.new_id, wanted.new_id in (select made.id from made),
+            wanted.idempotency_key, private.fingerprint(to_jsonb(wanted))
+        )::private.insertion
+        order by wanted.place
+    )
+    into outcome
+    from wanted;
+    select insertion.* into misused
+    from unnest(outcome) as insertion
+    join private.idempotency_keys as kept on kept.scope = insert_jobs.scope and kept.key = insertion.key
+    where kept.fingerprint <> insertion.fingerprint
+    order by insertion.place limit 1;
+    if found then
+        perform private.fail(
+            'idempotency_conflict',
+            format('The idempotency key %s was given before, with another request.', misused.key),
+            jsonb_build_object('argument', format(prefix, misused.place) || 'idempotency_key', 'idempotency_key', misused.key),
+            'Give each request a key of its own, and repeat a request exactly.'
+        );
+    end if;
+    return query
+        select insertion.place, coalesce(kept.job_id, insertion.job_id), insertion.is_new
+        from unnest(outcome) as insertion
+        left join private.idempotency_keys as kept on kept.scope = insert_jobs.scope and kept.key = insertion.key
+        order by insertion.place;
+    perform private.count_replays(array(
+        select kept.job_id
+        from unnest(outcome) as insertion
+        join private.idempotency_keys as kept on kept.scope = insert_jobs.scope and kept.key = insertion.key
+        where not insertion.is_new
+    ));
+exception
+    when check_violation or not_null_violation or data_exception then
+        perform private.refuse_arguments(
+            private.rows_problems('public.jobs', (
+                select jsonb_agg(case when jsonb_typeof(spec) = 'object' then spec - 'elements' else spec end)
+                from jsonb_array_elements(specs) as spec
+            ), private.job_properties(), prefix),
+            sqlerrm
+        );
+end;
+$$;
+comment on function private.insert_jobs is 'Insert a JSON array of jobs; an idempotency key given again stands for the first.';
+grant execute on function private.insert_jobs to anon, authenticated, service_role;
+
+-- Create a job. Address, user and place in the queue of a backend's call are its arguments; of anyone else's, what the
+-- request itself proves, whatever the arguments say. The idempotency key given again returns the job that it made
+-- first, with `replays` counted up.
 create function public.create_job(
     output_format text,
     width integer,
@@ -311,45 +642,27 @@ create function public.create_job(
     fps numeric default 30,
     response_type public.response_type default 'async',
     request_body jsonb default '{}',
-    user_id uuid default null
+    user_id uuid default null,
+    priority integer default 0,
+    max_retries integer default 3,
+    available_at timestamptz default null,
+    idempotency_key text default null
 )
 returns public.jobs
 language plpgsql
 set search_path = ''
 as $$
 declare
-    trusted boolean := private.is_service();
-    address inet := case when trusted then create_job.client_ip else private.client_ip() end;
-    owner uuid := case when trusted then create_job.user_id else auth.uid() end;
     new_id uuid;
 begin
-    if not trusted and owner is null and address is null then
-        perform private.fail(
-            'client_unknown',
-            'An anonymous job needs the client''s address, and this request carries none.',
-            '{}',
-            'Sign in, or have the operator set client_ip_header in private.settings to the header the proxy writes.'
-        );
-    end if;
-    insert into public.jobs (
-        user_id, client_ip, user_agent, output_format, width, height, fps,
-        estimated_duration, response_type, request_body, metadata
-    ) values (
-        owner, address, create_job.user_agent, create_job.output_format, create_job.width,
-        create_job.height, create_job.fps, create_job.estimated_duration, create_job.response_type,
-        create_job.request_body, create_job.metadata
-    )
-    returning id into new_id;
+    select inserted.job_id into new_id
+    from private.insert_jobs(jsonb_build_array(jsonb_build_object(
+        'output_format', output_format, 'width', width, 'height', height, 'estimated_duration', estimated_duration,
+        'client_ip', client_ip, 'user_agent', user_agent, 'metadata', metadata, 'fps', fps,
+        'response_type', response_type, 'request_body', request_body, 'user_id', user_id, 'priority', priority,
+        'max_retries', max_retries, 'available_at', available_at, 'idempotency_key', idempotency_key
+    )), '') as inserted;
     return private.visible_job(new_id);
-exception
-    when check_violation or not_null_violation then
-        perform private.refuse_arguments(private.row_problems('public.jobs', jsonb_build_object(
-            'client_ip', address, 'user_agent', create_job.user_agent, 'output_format', create_job.output_format,
-            'width', create_job.width, 'height', create_job.height, 'fps', create_job.fps,
-            'estimated_duration', create_job.estimated_duration, 'response_type', create_job.response_type,
-            'request_body', create_job.request_body, 'metadata', create_job.metadata
-        )), sqlerrm);
-        return null;
 end;
 $$;
 comment on function public.create_job is 'Create a job; returns it.';
@@ -367,18 +680,51 @@ $$;
 comment on function public.get_job is 'One job; not_found when there is none that the caller may see.';
 grant execute on function public.get_job to anon, authenticated, service_role;
 
-create type public.job_page as (items public.jobs[], next_cursor text);
-comment on type public.job_page is 'One page of jobs; next_cursor is null on the last.';
+create type public.job_page as (items public.jobs[], next_cursor text, total bigint);
+comment on type public.job_page is 'One page of jobs; next_cursor is null on the last, total unless it was asked for.';
 
--- Jobs that the caller may see, newest first, a page at a time. A page starts after the cursor, which is
--- the creation time and id of the last row seen, so rows that arrive meanwhile shift nothing.
+-- A page of at most `page_size` of the given jobs, of which there is one more if there is a next page.
+create function private.job_page(rows public.jobs[], page_size integer, sort text, oldest_first boolean, total bigint)
+returns public.job_page
+language sql
+stable
+set search_path = ''
+as $$
+    select (
+        rows[1:page_size],
+        case when cardinality(rows) > page_size then
+            private.cursor(
+                format('jobs by %s %s', sort, case when oldest_first then 'asc' else 'desc' end),
+                to_jsonb(rows[page_size]) -> sort,
+                rows[page_size].id::text
+            )
+        end,
+        total
+    )::public.job_page;
+$$;
+comment on function private.job_page is 'A page of jobs with the cursor of the next.';
+grant execute on function private.job_page to anon, authenticated, service_role;
+
+-- Jobs that the caller may see, a page at a time, newest first unless told otherwise. Every filter that is given
+-- must hold: one of the statuses, address, user, format, created within [from_time, to_time), metadata that contains
+-- the given object, all the words in the error's code or text. Sorted by created_at, or by finished_at (jobs that have
+-- ended). A page starts after the cursor, which is the place of the
+-- last row seen, so rows that arrive meanwhile shift nothing. The query is put together here so that each combination is
+-- planned by itself, as an index scan; all that comes from the caller is a parameter.
 create function public.list_jobs(
     status public.job_status[] default null,
     user_id uuid default null,
     client_ip inet default null,
     oldest_first boolean default false,
     page_size integer default 50,
-    cursor text default null
+    cursor text default null,
+    output_format text default null,
+    from_time timestamptz default null,
+    to_time timestamptz default null,
+    metadata jsonb default null,
+    error_text text default null,
+    sort text default 'created_at',
+    with_total boolean default false
 )
 returns public.job_page
 language plpgsql
@@ -386,54 +732,76 @@ stable
 set search_path = ''
 as $$
 declare
-    after_time timestamptz;
-    after_id uuid;
+    place record;
+    filter text;
+    one_page text;
     rows public.jobs[];
-    last public.jobs;
+    total bigint;
 begin
-    if page_size is null or page_size not between 1 and 500 then
-        perform private.refuse_argument('page_size', 'must be 1 to 500');
+    perform private.require_range('page_size', page_size, 1, 500);
+    if sort is null or sort not in ('created_at', 'finished_at') then
+        perform private.refuse_argument('sort', 'must be created_at or finished_at');
     end if;
-    if cursor is not null then
-        begin
-            if cursor !~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z_[0-9a-f-]{36}$' then
-                raise invalid_text_representation;
-            end if;
-            after_time := split_part(cursor, '_', 1)::timestamptz;
-            after_id := split_part(cursor, '_', 2)::uuid;
-        exception
-            when data_exception then
-                perform private.fail('invalid_cursor', 'The cursor was not handed out by this list.',
-                    jsonb_build_object('cursor', left(cursor, 100)), 'Start again without a cursor.');
-        end;
+    if metadata is not null and jsonb_typeof(metadata) <> 'object' then
+        perform private.refuse_argument('metadata', 'must be a JSON object');
     end if;
-    select array_agg(page.job) into rows from (
-        select jobs as job
-        from public.jobs
-        where (list_jobs.status is null or jobs.status = any (list_jobs.status))
-            and (list_jobs.user_id is null or jobs.user_id = list_jobs.user_id)
-            and (list_jobs.client_ip is null or jobs.client_ip = list_jobs.client_ip)
-            and (
-                list_jobs.cursor is null
-                or case when list_jobs.oldest_first
-                    then (jobs.created_at, jobs.id) > (after_time, after_id)
-                    else (jobs.created_at, jobs.id) < (after_time, after_id)
-                end
-            )
-        order by
-            case when list_jobs.oldest_first then jobs.created_at end,
-            case when list_jobs.oldest_first then jobs.id end,
-            jobs.created_at desc,
-            jobs.id desc
-        -- One more than asked for tells whether there is a next page.
-        limit list_jobs.page_size + 1
-    ) as page;
-    rows := coalesce(rows, '{}');
-    if cardinality(rows) <= page_size then
-        return (rows, null::text);
+    place := private.cursor_place(
+        format('jobs by %s %s', sort, case when oldest_first then 'asc' else 'desc' end), cursor, 'timestamptz', 'uuid'
+    );
+    filter := concat_ws(
+        ' and ',
+        'true',
+        -- What row-level security demands anyway, in a form that an index answers.
+        case
+            when private.is_service() then null
+            when private.watched_job() is not null then 'jobs.id = private.watched_job()'
+            when auth.role() = 'anon' then 'jobs.client_ip = private.client_ip()'
+            else 'jobs.user_id = auth.uid()'
+        end,
+        case when user_id is not null then 'jobs.user_id = $2' end,
+        case when client_ip is not null then 'jobs.client_ip = $3' end,
+        case when output_format is not null then 'jobs.output_format = $4' end,
+        case when from_time is not null then 'jobs.created_at >= $5' end,
+        case when to_time is not null then 'jobs.created_at < $6' end,
+        case when metadata is not null then 'jobs.metadata @> $7' end,
+        case when error_text is not null then
+            'private.error_words(jobs.error_code, jobs.error_message) @@ plainto_tsquery(''pg_catalog.simple'', $8) '
+            'and jobs.finished_at is not null'
+        end,
+        case when sort = 'finished_at' then 'jobs.finished_at is not null' end
+    );
+    if with_total then
+        execute format('select count(*) from public.jobs where %s and ($1 is null or jobs.status = any ($1))', filter)
+        into total
+        using status, user_id, client_ip, output_format, from_time, to_time, metadata, error_text;
     end if;
-    last := rows[page_size];
-    return (rows[1:page_size], to_char(last.created_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') || '_' || last.id);
+    one_page := format(
+        'select jobs as job from public.jobs where %s%s order by jobs.%I %s, jobs.id %s limit $11',
+        filter,
+        case when cursor is not null then
+            format(' and (jobs.%I, jobs.id) %s ($9, $10)', sort, case when oldest_first then '>' else '<' end)
+        end,
+        sort,
+        case when oldest_first then 'asc' else 'desc' end,
+        case when oldest_first then 'asc' else 'desc' end
+    );
+    -- With several statuses, a page of each from its index, and the first of them all.
+    if status is not null then
+        one_page := format(
+            'select page.job from (select distinct unnest($1) as status) as wanted, lateral (%s) as page '
+            'order by (page.job).%I %s, (page.job).id %s limit $11',
+            replace(one_page, ' where true', ' where jobs.status = wanted.status'),
+            sort,
+            case when oldest_first then 'asc' else 'desc' end,
+            case when oldest_first then 'asc' else 'desc' end
+        );
+    end if;
+    execute format('select array_agg(page.job) from (%s) as page', one_page)
+    into rows
+    -- One more than asked for tells whether there is a next page.
+    using status, user_id, client_ip, output_format, from_time, to_time, metadata, error_text,
+        place.value::timestamptz, place.id::uuid, page_size + 1;
+    return private.job_page(coalesce(rows, '{}'), page_size, sort, oldest_first, total);
 end;
 $$;
 comment on function public.list_jobs is 'A page of jobs, newest first unless oldest_first.';
@@ -448,7 +816,12 @@ create function public.update_job_status(
     error_details jsonb default null,
     output_url text default null,
     output_size bigint default null,
-    actual_duration numeric default null
+    actual_duration numeric default null,
+    s3_bucket text default null,
+    s3_key text default null,
+    s3_region text default null,
+    output_url_expires_at timestamptz default null,
+    claim bigint default null
 )
 returns public.jobs
 language plpgsql
@@ -458,9 +831,13 @@ declare
     job public.jobs;
 begin
     perform private.require_service();
-    job := private.locked_job(job_id);
     if status is null then
         perform private.refuse_argument('status', 'is required');
+    end if;
+    job := private.locked_job(job_id);
+    -- Calling a job off needs no claim: whoever works on it learns of it with the next heartbeat.
+    if claim is not null or status not in ('cancelled', 'timeout') then
+        perform private.require_claim(job.id, claim);
     end if;
     -- The trigger acts on changes; asking for the status a job already has is refused like any other
     -- change that is not in job_transitions, so that of two callers exactly one succeeds.
@@ -479,7 +856,11 @@ begin
         error_details = coalesce(update_job_status.error_details, jobs.error_details),
         output_url = coalesce(update_job_status.output_url, jobs.output_url),
         output_size = coalesce(update_job_status.output_size, jobs.output_size),
-        actual_duration = coalesce(update_job_status.actual_duration, jobs.actual_duration)
+        actual_duration = coalesce(update_job_status.actual_duration, jobs.actual_duration),
+        s3_bucket = coalesce(update_job_status.s3_bucket, jobs.s3_bucket),
+        s3_key = coalesce(update_job_status.s3_key, jobs.s3_key),
+        s3_region = coalesce(update_job_status.s3_region, jobs.s3_region),
+        output_url_expires_at = coalesce(update_job_status.output_url_expires_at, jobs.output_url_expires_at)
     where id = update_job_status.job_id;
     return private.visible_job(job_id);
 exception
@@ -487,7 +868,9 @@ exception
         perform private.refuse_arguments(private.row_problems('public.jobs', jsonb_strip_nulls(jsonb_build_object(
             'status', update_job_status.status, 'error_code', update_job_status.error_code,
             'error_message', update_job_status.error_message, 'error_details', update_job_status.error_details,
-            'output_size', update_job_status.output_size, 'actual_duration', update_job_status.actual_duration
+            'output_url', update_job_status.output_url, 'output_size', update_job_status.output_size,
+            'actual_duration', update_job_status.actual_duration, 's3_bucket', update_job_status.s3_bucket,
+            's3_key', update_job_status.s3_key, 's3_region', update_job_status.s3_region
         ))), sqlerrm);
         return null;
 end;
@@ -499,7 +882,8 @@ grant execute on function public.update_job_status to authenticated, service_rol
 create function public.update_job_progress(
     job_id uuid,
     progress_percentage numeric,
-    current_step public.processing_step default null
+    current_step public.processing_step default null,
+    claim bigint default null
 )
 returns public.jobs
 language plpgsql
@@ -508,8 +892,7 @@ as $$
 declare
     job public.jobs;
 begin
-    perform private.require_service();
-    job := private.locked_job(job_id);
+    job := private.job_for_work(job_id, claim);
     if job.status <> 'processing' then
         perform private.fail(
             'job_not_processing',
@@ -533,3 +916,128 @@ end;
 $$;
 comment on function public.update_job_progress is 'Record a job''s progress in percent; it never goes back.';
 grant execute on function public.update_job_progress to authenticated, service_role;
+
+-- Call a job off: whoever may see it may, but for the holder of a watch token. A worker that has it learns of it with
+-- its next heartbeat or report. A job that is called off already stays as it is.
+create function public.cancel_job(job_id uuid, reason text default null)
+returns public.jobs
+language plpgsql
+set search_path = ''
+as $$
+declare
+    job public.jobs := private.locked_job(job_id);
+begin
+    if private.watched_job() is not null and not private.is_service() then
+        perform private.fail(
+            'permission_denied',
+            'A watch token shows its job and changes nothing.',
+            jsonb_build_object('job_id', job.id),
+            'Cancel as the job''s owner, or as a backend.'
+        );
+    end if;
+    if job.status <> 'cancelled' then
+        perform private.set_cancelled(job.id, reason);
+    end if;
+    return private.visible_job(job_id);
+exception
+    when check_violation then
+        perform private.refuse_argument('reason', 'must have at most 10000 characters');
+        return null;
+end;
+$$;
+comment on function public.cancel_job is 'Call a job off; returns it.';
+grant execute on function public.cancel_job to anon, authenticated, service_role;
+
+-- The change itself. Definer: owners may call their jobs off and change nothing else of them.
+create function private.set_cancelled(job_id uuid, reason text)
+returns void
+language sql
+security definer
+set search_path = ''
+as $$
+    update public.jobs set
+        status = 'cancelled',
+        error_code = 'cancelled',
+        error_message = coalesce(reason, 'The job was called off.')
+    where id = set_cancelled.job_id;
+$$;
+comment on function private.set_cancelled is 'Cancel a job that the caller has been found to be allowed to.';
+grant execute on function private.set_cancelled to anon, authenticated, service_role;
+
+-- Try a job again that failed or took too long, from the beginning and with all its retries.
+create function public.retry_job(job_id uuid, priority integer default null)
+returns public.jobs
+language plpgsql
+set search_path = ''
+as $$
+declare
+    job public.jobs;
+begin
+    perform private.require_service();
+    job := private.locked_job(job_id);
+    if not job.is_terminal then
+        perform private.fail(
+            'job_not_finished',
+            format('The job is %s; only one that has ended is tried again.', job.status),
+            jsonb_build_object('job_id', job.id, 'status', job.status),
+            'Wait until it has ended, or cancel it.'
+        );
+    end if;
+    update public.jobs set status = 'pending', priority = coalesce(retry_job.priority, jobs.priority)
+    where id = retry_job.job_id;
+    return private.visible_job(job_id);
+exception
+    when check_violation then
+        perform private.refuse_arguments(
+            private.row_problems('public.jobs', jsonb_build_object('priority', priority)), sqlerrm
+        );
+        return null;
+end;
+$$;
+comment on function public.retry_job is 'Try a job again that failed or took too long; returns it. Backends only.';
+grant execute on function public.retry_job to authenticated, service_role;
+
+-- Delete a job that has ended with all that belongs to it; with force, which takes an admin, any job. What
+-- was deleted and by whom stays in security_events.
+create function public.delete_job(job_id uuid, force boolean default false)
+returns public.jobs
+language plpgsql
+set search_path = ''
+as $$
+declare
+    job public.jobs;
+begin
+    perform private.require_service();
+    if force then
+        perform private.require_admin();
+    end if;
+    job := private.locked_job(job_id);
+    if not (job.is_terminal or coalesce(force, false)) then
+        perform private.fail(
+            'job_not_finished',
+            format('The job is %s; only one that has ended is deleted.', job.status),
+            jsonb_build_object('job_id', job.id, 'status', job.status),
+            'Cancel it first, or have an admin delete it with force.'
+        );
+    end if;
+    perform private.audit('job_deleted', job.id, jsonb_build_object(
+        'status', job.status, 'user_id', job.user_id, 'created_at', job.created_at, 'forced', not job.is_terminal
+    ));
+    perform private.remove_job(job.id);
+    return job;
+end;
+$$;
+comment on function public.delete_job is 'Delete a job that has ended; returns what it was. Backends only.';
+grant execute on function public.delete_job to authenticated, service_role;
+
+-- The deletion itself. Definer: no role has the right to delete jobs.
+create function private.remove_job(job_id uuid)
+returns void
+language sql
+security definer
+set search_path = ''
+as $$
+    delete from public.jobs where id = remove_job.job_id;
+$$;
+comment on function private.remove_job is 'Delete a job that the caller has been found to be allowed to.';
+grant execute on function private.remove_job to authenticated, service_role;

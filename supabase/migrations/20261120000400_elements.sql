@@ -7,6 +7,7 @@ create table public.elements (
     source_url text,
     element_order integer not null,
     track integer not null default 0,
+    z_index integer not null default 0,
     x_position text not null default '0',
     y_position text not null default '0',
     width text,
@@ -17,10 +18,39 @@ create table public.elements (
     text_content text,
     text_style jsonb not null default '{}',
     metadata jsonb not null default '{}',
+    source_kind text generated always as (
+        case
+            when source_url is null then 'none'
+            when source_url ~* '^https?:' then 'web'
+            when source_url ~* '^s3:' then 's3'
+            when source_url ~* '^data:' then 'inline'
+            when source_url ~* '^[a-z][a-z0-9+.-]+:' and source_url !~* '^file:' then 'other'
+            else 'file'
+        end
+    ) stored,
+    downloaded boolean not null default false,
+    processed boolean not null default false,
+    local_path text,
+    source_size bigint,
+    error_message text,
+    processing_state text generated always as (
+        case
+            when error_message is not null then 'failed'
+            when processed then 'processed'
+            when downloaded then 'downloaded'
+            else 'pending'
+        end
+    ) stored,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
-    constraint elements_order_unique unique (job_id, element_order),
+    -- Judged at the end of a statement, so that one statement can put all in another order.
+    constraint elements_order_unique unique (job_id, element_order) deferrable initially immediate,
     constraint elements_order_in_range check (element_order between 0 and 9999),
+    constraint elements_z_index_in_range check (z_index between -1000 and 1000),
+    constraint elements_processed_after_download check (downloaded or not processed or source_url is null),
+    constraint elements_local_path_length check (length(local_path) between 1 and 4096),
+    constraint elements_source_size_not_negative check (source_size >= 0),
+    constraint elements_error_length check (length(error_message) between 1 and 10000),
     constraint elements_track_in_range check (track between 0 and 999),
     constraint elements_source_unless_text check ((type = 'text') = (source_url is null)),
     constraint elements_text_only_if_text check ((type = 'text') = (text_content is not null)),
@@ -42,8 +72,14 @@ create table public.elements (
 alter table public.elements enable row level security;
 
 comment on table public.elements is 'The clips, pictures, sounds and texts of a job, in order.';
-comment on column public.elements.element_order is 'Place within the job, from 0; of two elements on one track the later lies on top.';
+comment on column public.elements.element_order is 'Place within the job, from 0; of two elements on one track and z_index the later lies on top.';
 comment on column public.elements.track is 'Layer, from 0; higher ones lie on top.';
+comment on column public.elements.z_index is 'Depth within the track; higher ones lie on top.';
+comment on column public.elements.source_kind is 'What source_url is: web, s3, inline (data:), file, other; none of a text.';
+comment on column public.elements.processing_state is 'pending, downloaded, processed or failed.';
+comment on column public.elements.local_path is 'Where the worker keeps the source while it renders.';
+comment on column public.elements.source_size is 'Size of the source in bytes.';
+comment on column public.elements.error_message is 'Why the source could not be used.';
 comment on column public.elements.x_position is 'Left edge: pixels (640, 640px) or percent of the output''s width (50%).';
 comment on column public.elements.y_position is 'Top edge: pixels or percent of the output''s height.';
 comment on column public.elements.width is 'Pixels or percent of the output''s width; null keeps the source''s shape.';
@@ -52,6 +88,11 @@ comment on column public.elements.start_time is 'Seconds of the output at which 
 comment on column public.elements.duration is 'Seconds it stays; null: as long as its source, or to the end.';
 comment on constraint elements_order_in_range on public.elements is 'must be 0 to 9999';
 comment on constraint elements_track_in_range on public.elements is 'must be 0 to 999';
+comment on constraint elements_z_index_in_range on public.elements is 'must be -1000 to 1000';
+comment on constraint elements_processed_after_download on public.elements is 'must be true of what is processed';
+comment on constraint elements_local_path_length on public.elements is 'must have 1 to 4096 characters';
+comment on constraint elements_source_size_not_negative on public.elements is 'must be bytes, not negative';
+comment on constraint elements_error_length on public.elements is 'must have 1 to 10000 characters';
 comment on constraint elements_source_unless_text on public.elements is 'needs a source_url, except a text, which has none';
 comment on constraint elements_text_only_if_text on public.elements is 'needs text_content if it is a text, and has none otherwise';
 comment on constraint elements_source_length on public.elements is 'must have 1 to 2048 characters';
@@ -65,40 +106,104 @@ comment on constraint elements_duration_in_range on public.elements is 'must be 
 comment on constraint elements_text_style_is_object on public.elements is 'must be a plain JSON object of at most 64 KiB';
 comment on constraint elements_metadata_is_object on public.elements is 'must be a plain JSON object of at most 64 KiB';
 
+create index elements_by_type on public.elements (type, created_at, id);
+create index elements_by_state on public.elements (processing_state, created_at, id);
+create index elements_newest on public.elements (created_at, id);
+
 grant select on public.elements to anon, authenticated, service_role;
 grant insert (
-    job_id, type, source_url, element_order, track, x_position, y_position, width, height,
+    job_id, type, source_url, element_order, track, z_index, x_position, y_position, width, height,
     fit_mode, start_time, duration, text_content, text_style, metadata
 ) on public.elements to anon, authenticated, service_role;
+grant update (element_order, downloaded, processed, local_path, source_size, error_message)
+    on public.elements to authenticated, service_role;
+grant delete on public.elements to anon, authenticated, service_role;
+
+-- Whether a job is the caller's own, whom row-level security lets see it. What a watch token shows is not.
+create function private.owns_job(job_id uuid)
+returns boolean
+language sql
+stable
+set search_path = ''
+as $$
+    select private.watched_job() is null
+        and exists (
+            select from public.jobs
+            where jobs.id = owns_job.job_id
+                and case when auth.role() = 'anon'
+                    then jobs.user_id is null and jobs.client_ip = private.client_ip()
+                    else jobs.user_id = auth.uid()
+                end
+        );
+$$;
+comment on function private.owns_job is 'Whether a job is the caller''s own.';
+grant execute on function private.owns_job to anon, authenticated, service_role;
 
 create policy "Who sees a job sees its elements" on public.elements
     for select to anon, authenticated using (
         exists (select from public.jobs where jobs.id = elements.job_id)
     );
-create policy "Anonymous clients add to jobs of their own address" on public.elements
-    for insert to anon with check (
-        exists (
-            select from public.jobs
-            where jobs.id = elements.job_id
-                and jobs.user_id is null
-                and jobs.client_ip = (select private.client_ip())
-        )
-        and (select private.watched_job()) is null
-    );
-create policy "Users add to jobs of their own, backends to any" on public.elements
-    for insert to authenticated with check (
-        (select private.is_service())
-        or exists (
-            select from public.jobs
-            where jobs.id = elements.job_id
-                and jobs.user_id = (select auth.uid())
-                and (select private.watched_job()) is null
-        )
-    );
+create policy "Owners add elements to their jobs, backends to any" on public.elements
+    for insert to anon, authenticated with check ((select private.is_service()) or private.owns_job(job_id));
+create policy "Backends change elements" on public.elements
+    for update to authenticated using ((select private.is_service()));
+create policy "Owners remove elements of their jobs, backends of any" on public.elements
+    for delete to anon, authenticated using ((select private.is_service()) or private.owns_job(job_id));
 
--- Elements change only while their job waits: a worker must not render a plan that moves under it.
--- After the insert, so that the policies have spoken first. Definer: to lock the job.
+-- Refuse another composition of a job that has begun: a worker must not render a plan that moves under it.
+create function private.require_pending(job public.jobs)
+returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    if job.status <> 'pending' then
+        perform private.fail(
+            'job_not_pending',
+            format('The job is %s; its elements are added, ordered and removed before it starts.', job.status),
+            jsonb_build_object('job_id', job.id, 'status', job.status),
+            'Create a new job with all its elements.'
+        );
+    end if;
+end;
+$$;
+comment on function private.require_pending is 'Refuse another composition of a job that has begun.';
+grant execute on function private.require_pending to anon, authenticated, service_role;
+
+-- The same on every path. After the change, so that the policies have spoken first, and once a statement, however
+-- many elements it changes. Definer: to lock the jobs.
 create function private.elements_need_pending_job()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    job public.jobs;
+begin
+    for job in
+        select * from public.jobs
+        where id in (select job_id from changed)
+        order by id
+        for no key update
+    loop
+        perform private.require_pending(job);
+    end loop;
+    return null;
+end;
+$$;
+comment on function private.elements_need_pending_job is 'Trigger: a job is composed while it waits.';
+
+create trigger a_need_pending_job_to_add after insert on public.elements
+    referencing new table as changed
+    for each statement execute function private.elements_need_pending_job();
+create trigger a_need_pending_job_to_remove after delete on public.elements
+    referencing old table as changed
+    for each statement execute function private.elements_need_pending_job();
+
+-- An element changes while its job has not ended, its place while the job waits. Definer: to lock the job.
+create function private.elements_keep_rules()
 returns trigger
 language plpgsql
 security definer
@@ -109,40 +214,34 @@ declare
 begin
     perform private.lock_job(new.job_id);
     select * into job from public.jobs where jobs.id = new.job_id;
-    if job.status <> 'pending' then
-        perform private.fail(
-            'job_not_pending',
-            format('The job is %s; elements are added before it starts.', job.status),
-            jsonb_build_object('job_id', job.id, 'status', job.status),
-            'Create a new job with all its elements.'
-        );
+    if new.element_order <> old.element_order then
+        perform private.require_pending(job);
     end if;
-    return null;
+    perform private.require_unfinished(job);
+    return new;
 end;
 $$;
-comment on function private.elements_need_pending_job is 'Trigger: refuses elements of a job that has begun.';
+comment on function private.elements_keep_rules is 'Trigger: an element changes while its job has not ended.';
 
-create trigger a_need_pending_job after insert on public.elements
-    for each row execute function private.elements_need_pending_job();
+create trigger a_keep_rules before update on public.elements
+    for each row execute function private.elements_keep_rules();
 create trigger b_touch before update on public.elements
     for each row execute function private.touch_updated_at();
 
--- Names in a JSON object that are no property of an element: a misspelt one would be ignored in silence.
-create function private.unknown_element_properties(element jsonb)
-returns setof text
+-- What may be said of an element that is to be created.
+create function private.element_properties()
+returns text[]
 language sql
 immutable
 set search_path = ''
 as $$
-    select name from jsonb_object_keys(element) as name
-    where name not in (
-        'type', 'source_url', 'element_order', 'track', 'x_position', 'y_position', 'width', 'height',
+    select array[
+        'type', 'source_url', 'element_order', 'track', 'z_index', 'x_position', 'y_position', 'width', 'height',
         'fit_mode', 'start_time', 'duration', 'text_content', 'text_style', 'metadata'
-    )
-    order by name;
+    ];
 $$;
-comment on function private.unknown_element_properties is 'Names that are no property of an element.';
-grant execute on function private.unknown_element_properties to anon, authenticated, service_role;
+comment on function private.element_properties is 'What may be said of an element that is to be created.';
+grant execute on function private.element_properties to anon, authenticated, service_role;
 
 -- Insert elements, given as a JSON array, into a locked job in one statement. Those without an
 -- element_order follow the job's last one in the array's order. A refusal names every problem of every
@@ -158,14 +257,14 @@ begin
     select coalesce(max(present.element_order) + 1, 0) into next_order
     from public.elements as present where present.job_id = insert_elements.job_id;
     if exists (
-        select from jsonb_array_elements(insert_elements.elements) as given,
-            private.unknown_element_properties(given)
+        select from jsonb_array_elements(insert_elements.elements) as given
+        where given - private.element_properties() <> '{}'
     ) then
         raise data_exception;
     end if;
     return query
         insert into public.elements (
-            job_id, type, source_url, element_order, track, x_position, y_position, width, height,
+            job_id, type, source_url, element_order, track, z_index, x_position, y_position, width, height,
             fit_mode, start_time, duration, text_content, text_style, metadata
         )
         select
@@ -174,6 +273,7 @@ begin
             given.source_url,
             coalesce(given.element_order, next_order + place - 1),
             coalesce(given.track, 0),
+            coalesce(given.z_index, 0),
             coalesce(given.x_position, '0'),
             coalesce(given.y_position, '0'),
             given.width,
@@ -196,55 +296,13 @@ exception
             'Choose another element_order, or leave it out to add elements at the end.'
         );
     when check_violation or not_null_violation or data_exception then
-        perform private.refuse_arguments(private.elements_problems(elements, prefix), sqlerrm);
+        perform private.refuse_arguments(
+            private.rows_problems('public.elements', elements, private.element_properties(), prefix), sqlerrm
+        );
 end;
 $$;
 comment on function private.insert_elements is 'Insert a JSON array of elements in one statement.';
 grant execute on function private.insert_elements to anon, authenticated, service_role;
-
--- Every problem of every element of a JSON array. Runs only after a violation.
-create function private.elements_problems(elements jsonb, prefix text)
-returns jsonb
-language plpgsql
-stable
-set search_path = ''
-as $$
-declare
-    item record;
-    found_here jsonb;
-    problems jsonb := jsonb_build_array();
-begin
-    for item in
-        select value, place - 1 as place from jsonb_array_elements(elements) with ordinality as element (value, place)
-    loop
-        begin
-            if jsonb_typeof(item.value) <> 'object' then
-                raise data_exception using message = 'must be a JSON object';
-            end if;
-            found_here := private.row_problems(
-                'public.elements', jsonb_build_object('type', null) || item.value
-            ) || (
-                select coalesce(
-                    jsonb_agg(jsonb_build_object('argument', name, 'problem', 'is no property of an element')), '[]'
-                )
-                from private.unknown_element_properties(item.value) as name
-            );
-        exception
-            when data_exception then
-                found_here := jsonb_build_array(jsonb_build_object('argument', '', 'problem', sqlerrm));
-        end;
-        problems := problems || (
-            select coalesce(jsonb_agg(problem || jsonb_build_object(
-                'argument', rtrim(format(prefix, item.place) || (problem ->> 'argument'), '.')
-            )), '[]')
-            from jsonb_array_elements(found_here) as problem
-        );
-    end loop;
-    return problems;
-end;
-$$;
-comment on function private.elements_problems is 'Every problem of every element of a JSON array.';
-grant execute on function private.elements_problems to anon, authenticated, service_role;
 
 -- Add one element to a job that waits; without element_order it goes last.
 create function public.add_job_element(
@@ -262,7 +320,8 @@ create function public.add_job_element(
     duration numeric default null,
     text_content text default null,
     text_style jsonb default '{}',
-    metadata jsonb default '{}'
+    metadata jsonb default '{}',
+    z_index integer default 0
 )
 returns public.elements
 language plpgsql
@@ -276,7 +335,7 @@ begin
         'type', type, 'source_url', source_url, 'element_order', element_order, 'track', track,
         'x_position', x_position, 'y_position', y_position, 'width', width, 'height', height,
         'fit_mode', fit_mode, 'start_time', start_time, 'duration', duration,
-        'text_content', text_content, 'text_style', text_style, 'metadata', metadata
+        'text_content', text_content, 'text_style', text_style, 'metadata', metadata, 'z_index', z_index
     )), '');
     return element;
 end;
@@ -301,3 +360,225 @@ end;
 $$;
 comment on function public.get_job_elements is 'The elements of a job in order.';
 grant execute on function public.get_job_elements to anon, authenticated, service_role;
+
+-- Add elements, given as a JSON array of objects with the arguments of add_job_element, to a job that waits, all or
+-- none, in one statement. A refusal names every problem of every element.
+create function public.bulk_add_elements(job_id uuid, elements jsonb)
+returns setof public.elements
+language plpgsql
+set search_path = ''
+as $$
+begin
+    perform private.locked_job(job_id);
+    perform private.require_list('elements', elements, 500);
+    return query
+        select * from private.insert_elements(job_id, elements, 'elements[%s].') as added
+        order by added.element_order;
+end;
+$$;
+comment on function public.bulk_add_elements is 'Add many elements to a job that waits; returns them in order.';
+grant execute on function public.bulk_add_elements to anon, authenticated, service_role;
+
+create type public.element_page as (items public.elements[], next_cursor text);
+comment on type public.element_page is 'One page of elements; next_cursor is null on the last.';
+
+-- Elements of all jobs that the caller may see, newest first, a page at a time; of one type, one processing state,
+-- one job.
+create function public.list_elements(
+    type public.element_type default null,
+    processing_state text default null,
+    job_id uuid default null,
+    page_size integer default 50,
+    cursor text default null
+)
+returns public.element_page
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    place record := private.cursor_place('elements', cursor, 'timestamptz', 'uuid');
+    rows public.elements[];
+begin
+    perform private.require_range('page_size', page_size, 1, 500);
+    if processing_state not in ('pending', 'downloaded', 'processed', 'failed') then
+        perform private.refuse_argument('processing_state', 'must be pending, downloaded, processed or failed');
+    end if;
+    execute 'select array_agg(page.element) from (select elements as element from public.elements where '
+        || concat_ws(
+            ' and ',
+            'true',
+            case when type is not null then 'elements.type = $1' end,
+            case when processing_state is not null then 'elements.processing_state = $2' end,
+            case when job_id is not null then 'elements.job_id = $3' end,
+            case when cursor is not null then '(elements.created_at, elements.id) < ($4, $5)' end
+        )
+        || ' order by elements.created_at desc, elements.id desc limit $6) as page'
+    into rows
+    using type, processing_state, job_id, place.value::timestamptz, place.id::uuid, page_size + 1;
+    return (
+        coalesce(rows[1:page_size], '{}'),
+        case when cardinality(rows) > page_size then
+            private.cursor('elements', to_jsonb(rows[page_size].created_at), rows[page_size].id::text)
+        end
+    );
+end;
+$$;
+comment on function public.list_elements is 'A page of elements, newest first.';
+grant execute on function public.list_elements to anon, authenticated, service_role;
+
+-- The job of an element that the caller may see, locked; else not_found.
+create function private.job_of_element(element_id uuid)
+returns public.jobs
+language plpgsql
+set search_path = ''
+as $$
+declare
+    job_id uuid;
+begin
+    select elements.job_id into job_id from public.elements where elements.id = element_id;
+    if not found then
+        perform private.fail(
+            'not_found',
+            format('There is no element %s.', coalesce(element_id::text, 'without an id')),
+            jsonb_build_object('element_id', element_id),
+            'Use an id that get_job_elements returns.'
+        );
+    end if;
+    return private.locked_job(job_id);
+end;
+$$;
+comment on function private.job_of_element is 'The job of an element, locked, if the caller may see it.';
+grant execute on function private.job_of_element to anon, authenticated, service_role;
+
+-- Record how far a worker is with an element; what is not given stays. A success clears the error of an earlier try.
+create function public.update_element_status(
+    element_id uuid,
+    downloaded boolean default null,
+    processed boolean default null,
+    local_path text default null,
+    source_size bigint default null,
+    error_message text default null,
+    claim bigint default null
+)
+returns public.elements
+language plpgsql
+set search_path = ''
+as $$
+declare
+    job public.jobs;
+    element public.elements;
+begin
+    perform private.require_service();
+    job := private.job_of_element(element_id);
+    perform private.require_claim(job.id, claim);
+    update public.elements set
+        downloaded = coalesce(update_element_status.downloaded, elements.downloaded),
+        processed = coalesce(update_element_status.processed, elements.processed),
+        local_path = coalesce(update_element_status.local_path, elements.local_path),
+        source_size = coalesce(update_element_status.source_size, elements.source_size),
+        error_message = case
+            when coalesce(update_element_status.downloaded, update_element_status.processed, false)
+                then update_element_status.error_message
+            else coalesce(update_element_status.error_message, elements.error_message)
+        end
+    where id = element_id
+    returning * into element;
+    return element;
+exception
+    when check_violation then
+        perform private.refuse_arguments(private.row_problems('public.elements', jsonb_build_object(
+            'local_path', local_path, 'source_size', source_size, 'error_message', error_message
+        ) || case when processed and not coalesce(downloaded, false) then
+            '{"downloaded": false, "processed": true, "source_url": "it has one"}' else '{}'::jsonb
+        end), sqlerrm);
+        return null;
+end;
+$$;
+comment on function public.update_element_status is 'Record how far a worker is with an element. Backends only.';
+grant execute on function public.update_element_status to authenticated, service_role;
+
+-- Put the elements of a job that waits in another order: all of them, each once.
+create function public.reorder_elements(job_id uuid, element_ids uuid[])
+returns setof public.elements
+language plpgsql
+set search_path = ''
+as $$
+declare
+    job public.jobs := private.locked_job(job_id);
+    problems jsonb;
+begin
+    if not (private.is_service() or private.owns_job(job.id)) then
+        perform private.fail(
+            'permission_denied',
+            'Only the job''s owner or a backend orders its elements.',
+            jsonb_build_object('job_id', job.id)
+        );
+    end if;
+    select jsonb_agg(problem order by place) into problems from (
+        select
+            place,
+            jsonb_build_object(
+                'argument', format('element_ids[%s]', place - 1),
+                'problem', case
+                    when elements.id is null then 'is no element of the job'
+                    else 'stands there twice'
+                end
+            ) as problem
+        from unnest(element_ids) with ordinality as given (id, place)
+        left join public.elements on elements.id = given.id and elements.job_id = reorder_elements.job_id
+        where elements.id is null or given.id = any (element_ids[:place - 1])
+        union all
+        select
+            cardinality(element_ids) + 1,
+            jsonb_build_object('argument', 'element_ids', 'problem', format('lacks the element %s', elements.id))
+        from public.elements
+        where elements.job_id = reorder_elements.job_id and (elements.id = any (element_ids)) is not true
+    ) as found_problems;
+    if problems is not null then
+        perform private.refuse_arguments(problems);
+    end if;
+    perform private.put_in_order(job.id, element_ids);
+    return query select * from public.get_job_elements(job_id);
+end;
+$$;
+comment on function public.reorder_elements is 'Put the elements of a job that waits in another order; returns them.';
+grant execute on function public.reorder_elements to anon, authenticated, service_role;
+
+-- The change itself. Definer: owners may order their elements and change nothing else of them.
+create function private.put_in_order(job_id uuid, element_ids uuid[])
+returns void
+language sql
+security definer
+set search_path = ''
+as $$
+    update public.elements set element_order = given.place - 1
+    from unnest(element_ids) with ordinality as given (id, place)
+    where elements.id = given.id and elements.job_id = put_in_order.job_id and element_order <> given.place - 1;
+$$;
+comment on function private.put_in_order is 'Order elements whose job the caller has been found to own.';
+grant execute on function private.put_in_order to anon, authenticated, service_role;
+
+-- Remove an element from a job that waits; returns what it was.
+create function public.delete_element(element_id uuid)
+returns public.elements
+language plpgsql
+set search_path = ''
+as $$
+declare
+    element public.elements;
+begin
+    perform private.job_of_element(element_id);
+    delete from public.elements where id = element_id returning * into element;
+    if not found then
+        perform private.fail(
+            'permission_denied',
+            'Only the job''s owner or a backend removes its elements.',
+            jsonb_build_object('element_id', element_id)
+        );
+    end if;
+    return element;
+end;
+$$;
+comment on function public.delete_element is 'Remove an element from a job that waits; returns it.';
+grant execute on function public.delete_element to anon, authenticated, service_role;

@@ -59,27 +59,14 @@ create policy "Who sees a job sees its timeline" on public.processing_timeline
     for select to anon, authenticated using (
         exists (select from public.jobs where jobs.id = processing_timeline.job_id)
     );
-create policy "Anonymous clients open the first step of their jobs" on public.processing_timeline
-    for insert to anon with check (
-        step = 'validation' and step_order = 0 and (select private.watched_job()) is null
-        and exists (
-            select from public.jobs
-            where jobs.id = processing_timeline.job_id
-                and jobs.status = 'pending'
-                and jobs.user_id is null
-                and jobs.client_ip = (select private.client_ip())
-        )
-    );
-create policy "Users open the first step of their jobs, backends any" on public.processing_timeline
-    for insert to authenticated with check (
+create policy "Owners open the first step of their jobs, backends any" on public.processing_timeline
+    for insert to anon, authenticated with check (
         (select private.is_service())
         or (
-            step = 'validation' and step_order = 0 and (select private.watched_job()) is null
+            step = 'validation' and step_order = 0 and private.owns_job(job_id)
             and exists (
                 select from public.jobs
-                where jobs.id = processing_timeline.job_id
-                    and jobs.status = 'pending'
-                    and jobs.user_id = (select auth.uid())
+                where jobs.id = processing_timeline.job_id and jobs.status = 'pending'
             )
         )
     );
@@ -120,14 +107,7 @@ declare
 begin
     perform private.lock_job(new.job_id);
     select * into job from public.jobs where jobs.id = new.job_id;
-    if job.is_terminal then
-        perform private.fail(
-            'job_finished',
-            format('The job is %s; no step can start.', job.status),
-            jsonb_build_object('job_id', job.id, 'status', job.status),
-            'Retry the job by setting it to pending, where its status allows that.'
-        );
-    end if;
+    perform private.require_unfinished(job);
     return null;
 end;
 $$;
@@ -160,17 +140,18 @@ create trigger a_close_steps after update of status on public.jobs
     for each row when (old.status is distinct from new.status and new.status <> 'processing')
     execute function private.jobs_close_steps();
 
--- Locks the job of a step that the caller may see; else not_found.
-create function private.lock_job_of_step(timeline_id uuid)
-returns void
+-- The job of a step that the caller may work on, locked; else not_found or lease_lost.
+create function private.job_of_step(timeline_id uuid, claim bigint)
+returns public.jobs
 language plpgsql
 set search_path = ''
 as $$
 declare
     job_id uuid;
 begin
+    perform private.require_service();
     select timeline.job_id into job_id
-    from public.processing_timeline as timeline where timeline.id = lock_job_of_step.timeline_id;
+    from public.processing_timeline as timeline where timeline.id = job_of_step.timeline_id;
     if not found then
         perform private.fail(
             'not_found',
@@ -179,11 +160,11 @@ begin
             'Use the id that start_processing_step returned.'
         );
     end if;
-    perform private.lock_job(job_id);
+    return private.job_for_work(job_id, claim);
 end;
 $$;
-comment on function private.lock_job_of_step is 'Lock the job of a step that the caller may see.';
-grant execute on function private.lock_job_of_step to anon, authenticated, service_role;
+comment on function private.job_of_step is 'The job of a step, locked, if the caller is the one who may work on it.';
+grant execute on function private.job_of_step to authenticated, service_role;
 
 -- Begin a step of a job that has not ended, at the given or the next place. An open step of the same kind is
 -- taken over and its clock starts again, so a worker that starts again after a crash goes on where it was.
@@ -191,7 +172,8 @@ create function public.start_processing_step(
     job_id uuid,
     step public.processing_step,
     step_order integer default null,
-    details jsonb default '{}'
+    details jsonb default '{}',
+    claim bigint default null
 )
 returns public.processing_timeline
 language plpgsql
@@ -200,8 +182,7 @@ as $$
 declare
     started public.processing_timeline;
 begin
-    perform private.require_service();
-    perform private.locked_job(job_id);
+    perform private.job_for_work(job_id, claim);
     update public.processing_timeline as timeline set
         started_at = clock_timestamp(),
         progress_percentage = 0,
@@ -251,7 +232,8 @@ grant execute on function public.start_processing_step to authenticated, service
 create function public.update_step_progress(
     timeline_id uuid,
     progress_percentage numeric,
-    details jsonb default '{}'
+    details jsonb default '{}',
+    claim bigint default null
 )
 returns public.processing_timeline
 language plpgsql
@@ -260,8 +242,7 @@ as $$
 declare
     step public.processing_timeline;
 begin
-    perform private.require_service();
-    perform private.lock_job_of_step(timeline_id);
+    perform private.job_of_step(timeline_id, claim);
     update public.processing_timeline as timeline set
         progress_percentage = case
             when update_step_progress.progress_percentage between 0 and 100
@@ -292,7 +273,8 @@ create function public.complete_processing_step(
     error_message text default null,
     error_details jsonb default '{}',
     cpu_usage numeric default null,
-    memory_usage bigint default null
+    memory_usage bigint default null,
+    claim bigint default null
 )
 returns public.processing_timeline
 language plpgsql
@@ -301,8 +283,7 @@ as $$
 declare
     step public.processing_timeline;
 begin
-    perform private.require_service();
-    perform private.lock_job_of_step(timeline_id);
+    perform private.job_of_step(timeline_id, claim);
     update public.processing_timeline as timeline set
         success = complete_processing_step.success,
         completed_at = clock_timestamp(),
@@ -348,3 +329,90 @@ end;
 $$;
 comment on function public.get_processing_timeline is 'The steps of a job in order.';
 grant execute on function public.get_processing_timeline to anon, authenticated, service_role;
+
+-- Progress of a job, from its steps -----------------------------------------------------------
+
+-- The share of a job's work that each step is. What encoding takes dwarfs the rest.
+create table private.step_weights (
+    step public.processing_step primary key,
+    weight numeric not null check (weight >= 0)
+);
+alter table private.step_weights enable row level security;
+create policy "Everyone may read the weights" on private.step_weights
+    for select to anon, authenticated using (true);
+grant select on private.step_weights to anon, authenticated, service_role;
+comment on table private.step_weights is 'The share of a job''s work that each step is; only the proportions count.';
+
+insert into private.step_weights (step, weight) values
+    ('validation', 2), ('download', 10), ('processing', 8), ('composition', 2), ('encoding', 70), ('upload', 6), ('cleanup', 2);
+
+-- How far a job is, in percent, from its steps: those that ended well count whole, an open one by its own progress,
+-- each with its weight; of several attempts at a step only those of the present run count.
+create function private.progress_from_steps(job public.jobs)
+returns numeric
+language sql
+stable
+set search_path = ''
+as $$
+    select round(coalesce(sum(weights.weight * done.progress_percentage / 100), 0) * 100 / (
+        select nullif(sum(weight), 0) from private.step_weights
+    ), 2)
+    from private.step_weights as weights
+    join lateral (
+        select case when timeline.success then 100 else timeline.progress_percentage end as progress_percentage
+        from public.processing_timeline as timeline
+        where timeline.job_id = progress_from_steps.job.id
+            and timeline.step = weights.step
+            and timeline.success is distinct from false
+            and coalesce(timeline.completed_at, 'infinity') >= progress_from_steps.job.started_at
+        order by timeline.step_order desc
+        limit 1
+    ) as done on true;
+$$;
+comment on function private.progress_from_steps is 'How far a job is, in percent, from its steps.';
+grant execute on function private.progress_from_steps to anon, authenticated, service_role;
+
+-- How far a job is, in percent: of one that has ended well 100, of one that is being processed the weighted progress
+-- of its steps, if that is more than what was reported of the job itself, of others what they reached.
+create function public.calculate_job_progress(job_id uuid)
+returns numeric
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    job public.jobs := private.visible_job(job_id);
+begin
+    if job.status = 'processing' then
+        return greatest(private.progress_from_steps(job), job.progress_percentage);
+    end if;
+    return job.progress_percentage;
+end;
+$$;
+comment on function public.calculate_job_progress is 'How far a job is, in percent, weighted by step.';
+grant execute on function public.calculate_job_progress to anon, authenticated, service_role;
+
+-- A step that moves on moves its job on. Definer, as whoever changes the step.
+create function private.processing_timeline_lift_progress()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    job public.jobs;
+    reached numeric;
+begin
+    select * into job from public.jobs where jobs.id = new.job_id;
+    reached := private.progress_from_steps(job);
+    if job.status = 'processing' and reached > job.progress_percentage then
+        update public.jobs set progress_percentage = reached where id = job.id;
+    end if;
+    return null;
+end;
+$$;
+comment on function private.processing_timeline_lift_progress is 'Trigger: the job''s progress follows its steps.';
+
+-- After the step's own event (b_record_event), which thus comes first.
+create trigger c_lift_progress after update of progress_percentage, success on public.processing_timeline
+    for each row execute function private.processing_timeline_lift_progress();

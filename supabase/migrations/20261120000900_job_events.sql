@@ -3,7 +3,9 @@
 
 create table public.job_events (
     id bigint generated always as identity primary key,
+    xid xid8 not null default pg_current_xact_id(),
     job_id uuid not null references public.jobs (id) on delete cascade,
+    user_id uuid,
     seq bigint not null,
     type text not null,
     status public.job_status not null,
@@ -14,45 +16,88 @@ create table public.job_events (
     created_at timestamptz not null default clock_timestamp(),
     constraint job_events_seq_unique unique (job_id, seq),
     constraint job_events_type_known check (type in (
-        'job.created', 'job.status', 'job.progress',
+        'job.created', 'job.status', 'job.progress', 'job.paused', 'job.resumed',
         'step.started', 'step.progress', 'step.completed',
-        'element.added'
+        'element.added', 'element.updated', 'element.removed',
+        'storage.operation', 'url.accessed'
     ))
 );
 alter table public.job_events enable row level security;
 
 comment on table public.job_events is 'What happened to each job, with the job''s state just after it.';
+comment on column public.job_events.xid is 'The transaction that wrote the event; its order and that of id are those of the whole log.';
+comment on column public.job_events.user_id is 'The job''s user, so that one can listen to all jobs of a user.';
 comment on column public.job_events.seq is '1, 2, 3 … within a job, without gaps, in the order of commits.';
-comment on column public.job_events.data is 'What the type adds: the step''s or element''s columns, the error or result.';
+comment on column public.job_events.data is 'What the type adds: the columns of the step, element, operation or access; the error or result.';
+
+-- The order of the whole log, for all and for one user.
+create index job_events_log on public.job_events (xid, id);
+create index job_events_by_user on public.job_events (user_id, xid, id);
 
 grant select on public.job_events to anon, authenticated, service_role;
-create policy "Who sees a job sees its events" on public.job_events
-    for select to anon, authenticated using (
-        exists (select from public.jobs where jobs.id = job_events.job_id)
+create policy "Anonymous clients see events of jobs of their address, or watched" on public.job_events
+    for select to anon using (
+        job_id = (select private.watched_job())
+        or exists (select from public.jobs where jobs.id = job_events.job_id)
+    );
+create policy "Users see events of jobs of their own, or watched; backends all" on public.job_events
+    for select to authenticated using (
+        job_id = (select private.watched_job())
+        or ((select private.watched_job()) is null and user_id = (select auth.uid()))
+        or (select private.is_service())
     );
 
--- Append one event to a job. The update of event_seq locks the job's row until the transaction ends:
--- that makes seq contiguous, and its order the order of commits.
+-- Writing ------------------------------------------------------------------------------------
+
+-- Append events to the logs of jobs, the n-th of each list together. The update of event_seq locks a job's row until
+-- the transaction ends: that makes seq contiguous, and its order the order of commits. Several jobs are
+-- locked in order of their ids, as by everyone.
+create function private.append_events(job_ids uuid[], types text[], data jsonb[])
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    if cardinality(job_ids) > 1 then
+        perform from public.jobs where id = any (job_ids) order by id for no key update;
+    end if;
+    with entry as (
+        select
+            given.*,
+            row_number() over (partition by given.job_id order by given.place) as number,
+            count(*) over (partition by given.job_id) as total
+        from unnest(job_ids, types, data) with ordinality as given (job_id, type, data, place)
+    ),
+    job as (
+        update public.jobs set event_seq = event_seq + entry.total
+        from entry
+        where jobs.id = entry.job_id and entry.number = 1
+        returning jobs.*, entry.total
+    )
+    insert into public.job_events (
+        job_id, user_id, seq, type, status, is_terminal, progress_percentage, current_step, data
+    )
+    select
+        job.id, job.user_id, job.event_seq - job.total + entry.number, entry.type, job.status, job.is_terminal,
+        job.progress_percentage, job.current_step, entry.data
+    from entry join job on job.id = entry.job_id
+    order by entry.place;
+end;
+$$;
+comment on function private.append_events is 'Append events to the logs of jobs. For triggers.';
+
+-- Append one event to a job's log.
 create function private.append_event(job_id uuid, type text, data jsonb)
 returns void
 language sql
 set search_path = ''
 as $$
-    with job as (
-        update public.jobs set event_seq = event_seq + 1
-        where id = append_event.job_id
-        returning *
-    )
-    insert into public.job_events (
-        job_id, seq, type, status, is_terminal, progress_percentage, current_step, data
-    )
-    select id, event_seq, append_event.type, status, is_terminal, progress_percentage, current_step, append_event.data
-    from job;
+    select private.append_events(array[append_event.job_id], array[append_event.type], array[append_event.data]);
 $$;
 comment on function private.append_event is 'Append one event to a job''s log. For triggers.';
 
--- One event for a job's creation and for each change of status or progress.
--- Definer, like the two below: whoever makes a change cannot write the log itself.
+-- One event for a job's creation and for each change of status, progress or pause.
+-- Definer, like the ones below: whoever makes a change cannot write the log itself.
 create function private.jobs_record_event()
 returns trigger
 language plpgsql
@@ -68,24 +113,47 @@ begin
         perform private.append_event(new.id, 'job.status', jsonb_strip_nulls(jsonb_build_object(
             'from', old.status, 'error_code', new.error_code, 'error_message', new.error_message,
             'output_url', new.output_url, 'output_size', new.output_size, 'actual_duration', new.actual_duration
-        )));
+        )) || private.attempt_ended(new, old));
+    elsif new.paused_at is distinct from old.paused_at then
+        perform private.append_event(new.id, case when new.paused_at is null then 'job.resumed' else 'job.paused' end, '{}');
     else
         perform private.append_event(new.id, 'job.progress', '{}');
     end if;
     return null;
 end;
 $$;
-comment on function private.jobs_record_event is 'Trigger: logs creation, status and progress of a job.';
+comment on function private.jobs_record_event is 'Trigger: logs creation, status, progress and pauses of a job.';
+
+-- What a change of status back to pending says of the attempt before: why it ended, and when the next one is due.
+create function private.attempt_ended(job public.jobs, before public.jobs)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+    select coalesce((
+        select jsonb_strip_nulls(jsonb_build_object(
+            'available_at', job.available_at, 'retry_count', job.retry_count, 'rescue_count', job.rescue_count,
+            'attempt', claims.outcome, 'error_code', claims.error_code, 'error_message', claims.error_message
+        ))
+        from public.job_claims as claims
+        where claims.job_id = job.id and before.status = 'processing' and job.status = 'pending'
+            and claims.claimed_at >= before.started_at
+        order by claims.id desc limit 1
+    ), '{}');
+$$;
+comment on function private.attempt_ended is 'What a job that waits again says of the attempt before.';
 
 -- Triggers of one table fire in the order of their names: the steps that a change of status closes
 -- are logged before the change itself, so job.status is the last event of a job that ends.
 create trigger b_record_creation after insert on public.jobs
     for each row execute function private.jobs_record_event();
-create trigger b_record_event after update of status, progress_percentage on public.jobs
+create trigger b_record_event after update of status, progress_percentage, paused_at on public.jobs
     for each row when (
         old.status is distinct from new.status
         or old.progress_percentage is distinct from new.progress_percentage
         or old.current_step is distinct from new.current_step
+        or old.paused_at is distinct from new.paused_at
     )
     execute function private.jobs_record_event();
 
@@ -119,30 +187,133 @@ comment on function private.processing_timeline_record_event is 'Trigger: logs s
 create trigger b_record_event after insert or update on public.processing_timeline
     for each row execute function private.processing_timeline_record_event();
 
--- One event for each element that a job gets.
+-- What the log says of elements.
+create function private.element_data(element public.elements)
+returns jsonb
+language sql
+stable
+set search_path = ''
+as $$
+    select jsonb_strip_nulls(jsonb_build_object(
+        'element_id', element.id, 'type', element.type, 'element_order', element.element_order,
+        'track', element.track, 'processing_state', element.processing_state, 'error_message', element.error_message
+    ));
+$$;
+comment on function private.element_data is 'What the log says of an element.';
+
+-- One event for each element that is added, changed or removed, written once a statement. A job that is
+-- deleted with its elements has no log any more.
 create function private.elements_record_event()
 returns trigger
 language plpgsql
 security definer
 set search_path = ''
 as $$
+declare
+    kind text := case tg_op when 'INSERT' then 'element.added' when 'UPDATE' then 'element.updated' else 'element.removed' end;
+    job_ids uuid[];
+    entries jsonb[];
 begin
-    perform private.append_event(new.job_id, 'element.added', jsonb_strip_nulls(jsonb_build_object(
-        'element_id', new.id, 'type', new.type, 'element_order', new.element_order, 'track', new.track
-    )));
+    select array_agg(job_id order by element_order), array_agg(private.element_data(changed) order by element_order)
+    into job_ids, entries
+    from changed;
+    if job_ids is not null then
+        perform private.append_events(job_ids, array_fill(kind, array[cardinality(job_ids)]), entries);
+    end if;
     return null;
 end;
 $$;
-comment on function private.elements_record_event is 'Trigger: logs the elements of a job.';
+comment on function private.elements_record_event is 'Trigger: logs the elements of jobs.';
 
-create trigger b_record_event after insert on public.elements
-    for each row execute function private.elements_record_event();
+create trigger b_record_addition after insert on public.elements
+    referencing new table as changed
+    for each statement execute function private.elements_record_event();
+create trigger b_record_change after update on public.elements
+    referencing new table as changed
+    for each statement execute function private.elements_record_event();
+create trigger b_record_removal after delete on public.elements
+    referencing old table as changed
+    for each statement execute function private.elements_record_event();
 
--- The events of a job after a seq, in order: how a listener catches up and closes gaps.
+-- One event for each storage operation of a job.
+create function private.storage_operations_record_event()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    job_ids uuid[];
+    entries jsonb[];
+begin
+    select array_agg(job_id order by created_at, id), array_agg(jsonb_strip_nulls(jsonb_build_object(
+        'storage_operation_id', id, 'operation', operation, 'bucket', bucket, 'key', key, 'success', success,
+        'file_size', file_size, 'duration_ms', duration_ms, 'error_message', error_message
+    )) order by created_at, id)
+    into job_ids, entries
+    from added where job_id is not null;
+    if job_ids is not null then
+        perform private.append_events(job_ids, array_fill('storage.operation'::text, array[cardinality(job_ids)]), entries);
+    end if;
+    return null;
+end;
+$$;
+comment on function private.storage_operations_record_event is 'Trigger: logs the storage operations of jobs.';
+
+create trigger b_record_event after insert on public.storage_operations
+    referencing new table as added
+    for each statement execute function private.storage_operations_record_event();
+
+insert into private.settings (name, value, description) values
+    (
+        'log_url_accesses_as_events', 'true',
+        'Whether each access to a finished video is an event of its job. Set it to false where videos are '
+        'watched so often that writing to one job''s log would hold accesses up.'
+    ),
+    (
+        'broadcast_job_events', 'false',
+        'Whether each event is also broadcast by Realtime, to the private topics job:<id> and user:<id>.'
+    );
+
+-- One event for each access to a job's video. Who it was stays in url_access_logs.
+create function private.url_access_logs_record_event()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    job_ids uuid[];
+    entries jsonb[];
+begin
+    if private.setting('log_url_accesses_as_events') = 'false' then
+        return null;
+    end if;
+    select array_agg(job_id order by accessed_at, id), array_agg(jsonb_strip_nulls(jsonb_build_object(
+        'url_access_id', id, 'status_code', status_code, 'country', country, 'bytes_sent', bytes_sent
+    )) order by accessed_at, id)
+    into job_ids, entries
+    from added;
+    if job_ids is not null then
+        perform private.append_events(job_ids, array_fill('url.accessed'::text, array[cardinality(job_ids)]), entries);
+    end if;
+    return null;
+end;
+$$;
+comment on function private.url_access_logs_record_event is 'Trigger: logs accesses to the videos of jobs.';
+
+create trigger b_record_event after insert on public.url_access_logs
+    referencing new table as added
+    for each statement execute function private.url_access_logs_record_event();
+
+-- Reading ------------------------------------------------------------------------------------
+
+-- The events of a job after a seq, in order: how a listener catches up and closes gaps. With `types`, of these only.
 create function public.read_job_events(
     job_id uuid,
     after_seq bigint default 0,
-    max_events integer default 500
+    max_events integer default 500,
+    types text[] default null
 )
 returns setof public.job_events
 language plpgsql
@@ -159,13 +330,383 @@ begin
     end if;
     return query
         select * from public.job_events as events
-        where events.job_id = read_job_events.job_id and events.seq > coalesce(read_job_events.after_seq, 0)
+        where events.job_id = read_job_events.job_id
+            and events.seq > coalesce(read_job_events.after_seq, 0)
+            and (read_job_events.types is null or events.type = any (read_job_events.types))
         order by events.seq
         limit least(greatest(coalesce(read_job_events.max_events, 500), 1), 1000);
 end;
 $$;
 comment on function public.read_job_events is 'The events of a job after a seq, in order.';
 grant execute on function public.read_job_events to anon, authenticated, service_role;
+
+create type public.event_page as (items public.job_events[], next_cursor text, more boolean);
+comment on type public.event_page is 'A stretch of the log; next_cursor is where the next one begins, more whether there is one yet.';
+
+-- The end of the log as far as it can be read: what transactions that are still open may yet commit lies behind it.
+create function private.log_horizon()
+returns xid8
+language sql
+stable
+set search_path = ''
+as $$
+    select pg_snapshot_xmin(pg_current_snapshot());
+$$;
+comment on function private.log_horizon is 'The first transaction that may still write into the log.';
+grant execute on function private.log_horizon to anon, authenticated, service_role;
+
+-- Where the log ends now: a cursor for those who want only what comes later.
+create function public.get_event_cursor()
+returns text
+language sql
+stable
+set search_path = ''
+as $$
+    select private.cursor('events', to_jsonb(private.log_horizon()), '0');
+$$;
+comment on function public.get_event_cursor is 'Where the log ends now, as a cursor.';
+grant execute on function public.get_event_cursor to anon, authenticated, service_role;
+
+-- The log of all jobs that the caller may see, after a cursor: of one user, of some types, of jobs in some states. Without
+-- a cursor from the beginning. Ordered by transaction; a read ends before the oldest transaction that is still open, so
+-- what commits late comes later and is never skipped. The page's next_cursor is where to go on, also from an empty page.
+create function public.read_events(
+    after text default null,
+    types text[] default null,
+    user_id uuid default null,
+    status public.job_status[] default null,
+    max_events integer default 500
+)
+returns public.event_page
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    place record := private.cursor_place('events', after, 'xid8', 'bigint');
+    horizon xid8 := private.log_horizon();
+    rows public.job_events[];
+    last public.job_events;
+begin
+    perform private.require_range('max_events', max_events, 1, 1000);
+    execute 'select array_agg(page.event) from (select events as event from public.job_events as events where '
+        || concat_ws(
+            ' and ',
+            'events.xid < $1',
+            case when after is not null then '(events.xid, events.id) > ($2, $3)' end,
+            -- What row-level security demands anyway, in a form that an index answers.
+            case
+                when private.is_service() then null
+                when private.watched_job() is not null then 'events.job_id = private.watched_job()'
+                when auth.role() = 'anon' then
+                    'events.job_id in (select id from public.jobs where client_ip = private.client_ip())'
+                else 'events.user_id = auth.uid()'
+            end,
+            case when types is not null then 'events.type = any ($4)' end,
+            case when user_id is not null then 'events.user_id = $5' end,
+            case when status is not null then 'events.status = any ($6)' end
+        )
+        || ' order by events.xid, events.id limit $7) as page'
+    into rows
+    using horizon, place.value::xid8, place.id::bigint, types, user_id, status, max_events;
+    if cardinality(rows) = max_events then
+        last := rows[max_events];
+        return (rows, private.cursor('events', to_jsonb(last.xid), last.id::text), true);
+    end if;
+    return (
+        coalesce(rows, '{}'),
+        -- A cursor from before a restore may lie ahead of the log; it stays where it is.
+        private.cursor('events', to_jsonb(greatest(horizon, place.value::xid8)), coalesce(
+            case when place.value::xid8 >= horizon then place.id end, '0'
+        )),
+        false
+    );
+end;
+$$;
+comment on function public.read_events is 'A stretch of the log of all jobs, after a cursor.';
+grant execute on function public.read_events to anon, authenticated, service_role;
+
+-- Consumers ----------------------------------------------------------------------------------
+
+-- Named readers of the whole log that keep their place here. One instance at a time holds the lease; `lease` numbers
+-- those, so that one that lost it can neither commit nor hold on.
+create table public.event_consumers (
+    name text primary key,
+    position_xid xid8 not null,
+    position_id bigint not null,
+    lease bigint not null default 0,
+    holder text,
+    lease_expires_at timestamptz,
+    committed_at timestamptz,
+    created_at timestamptz not null default clock_timestamp(),
+    constraint event_consumers_name_form check (name ~ '^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$'),
+    constraint event_consumers_holder_length check (length(holder) between 1 and 200),
+    constraint event_consumers_held_until check ((holder is null) = (lease_expires_at is null))
+);
+alter table public.event_consumers enable row level security;
+comment on table public.event_consumers is 'Named readers of the log and how far they are.';
+comment on column public.event_consumers.position_xid is 'With position_id: the last event that is done with.';
+comment on column public.event_consumers.lease is 'Number of the newest lease; it goes up with each.';
+comment on constraint event_consumers_name_form on public.event_consumers is
+    'must have 1 to 100 letters, digits, dots, colons, dashes or underscores';
+comment on constraint event_consumers_holder_length on public.event_consumers is 'must have 1 to 200 characters';
+
+grant select, insert (name, position_xid, position_id) on public.event_consumers to authenticated, service_role;
+grant update (position_xid, position_id, lease, holder, lease_expires_at, committed_at)
+    on public.event_consumers to authenticated, service_role;
+grant delete on public.event_consumers to authenticated, service_role;
+create policy "Backends see consumers" on public.event_consumers
+    for select to authenticated using ((select private.is_service()));
+create policy "Backends make consumers" on public.event_consumers
+    for insert to authenticated with check ((select private.is_service()));
+create policy "Backends move consumers" on public.event_consumers
+    for update to authenticated using ((select private.is_service()));
+create policy "Backends remove consumers" on public.event_consumers
+    for delete to authenticated using ((select private.is_service()));
+
+create type public.event_consumer as (
+    name text,
+    cursor text,
+    lease bigint,
+    holder text,
+    lease_expires_at timestamptz,
+    committed_at timestamptz
+);
+comment on type public.event_consumer is 'A consumer, with its place as a cursor for read_events.';
+
+-- A consumer's row as callers see it.
+create function private.shown_consumer(consumer public.event_consumers)
+returns public.event_consumer
+language sql
+stable
+set search_path = ''
+as $$
+    select (
+        consumer.name,
+        private.cursor('events', to_jsonb(consumer.position_xid), consumer.position_id::text),
+        consumer.lease,
+        consumer.holder,
+        consumer.lease_expires_at,
+        consumer.committed_at
+    )::public.event_consumer;
+$$;
+comment on function private.shown_consumer is 'A consumer''s row as callers see it.';
+grant execute on function private.shown_consumer to authenticated, service_role;
+
+-- Become the one active instance of a consumer for the length of a lease, or go on being it. A new consumer begins
+-- at `start`: a cursor, or without one at the beginning of the log.
+create function public.acquire_event_consumer(
+    name text,
+    holder text,
+    lease_time interval default '60 seconds',
+    start text default null
+)
+returns public.event_consumer
+language plpgsql
+set search_path = ''
+as $$
+declare
+    place record := private.cursor_place('events', start, 'xid8', 'bigint');
+    consumer public.event_consumers;
+begin
+    perform private.require_service();
+    perform private.require_lease(lease_time);
+    if holder is null then
+        perform private.refuse_argument('holder', 'is required');
+    end if;
+    insert into public.event_consumers (name, position_xid, position_id)
+    values (acquire_event_consumer.name, coalesce(place.value, '0')::xid8, coalesce(place.id, '0')::bigint)
+    on conflict do nothing;
+    update public.event_consumers as kept set
+        lease = kept.lease + 1,
+        holder = acquire_event_consumer.holder,
+        lease_expires_at = clock_timestamp() + lease_time
+    where kept.name = acquire_event_consumer.name
+        and (kept.holder is null or kept.holder = acquire_event_consumer.holder or kept.lease_expires_at <= clock_timestamp())
+    returning * into consumer;
+    if not found then
+        select * into consumer from public.event_consumers as kept where kept.name = acquire_event_consumer.name;
+        perform private.fail(
+            'consumer_busy',
+            format('The consumer %s is held by %s.', consumer.name, consumer.holder),
+            jsonb_build_object('name', consumer.name, 'holder', consumer.holder, 'lease_expires_at', consumer.lease_expires_at),
+            'Try again when its lease has expired, or stop the other instance.'
+        );
+    end if;
+    return private.shown_consumer(consumer);
+exception
+    when check_violation or not_null_violation then
+        perform private.refuse_arguments(private.row_problems('public.event_consumers', jsonb_build_object(
+            'name', name, 'holder', holder
+        )), sqlerrm);
+        return null;
+end;
+$$;
+comment on function public.acquire_event_consumer is 'Become the one active instance of a consumer. Backends only.';
+grant execute on function public.acquire_event_consumer to authenticated, service_role;
+
+-- Say that all events up to a cursor are done with, and hold the lease on. Refused to who has lost the lease, and for a
+-- place before the present one.
+create function public.commit_event_consumer(
+    name text,
+    lease bigint,
+    cursor text default null,
+    lease_time interval default '60 seconds'
+)
+returns public.event_consumer
+language plpgsql
+set search_path = ''
+as $$
+declare
+    place record := private.cursor_place('events', cursor, 'xid8', 'bigint');
+    consumer public.event_consumers := private.held_consumer(name, lease);
+begin
+    perform private.require_lease(lease_time);
+    if (place.value::xid8, place.id::bigint) < (consumer.position_xid, consumer.position_id) then
+        perform private.fail(
+            'cursor_behind',
+            format('The consumer %s has committed a later place already.', name),
+            jsonb_build_object('name', name, 'committed_at', consumer.committed_at),
+            'Use seek_event_consumer to go back on purpose.'
+        );
+    end if;
+    update public.event_consumers as kept set
+        position_xid = coalesce(place.value::xid8, kept.position_xid),
+        position_id = coalesce(place.id::bigint, kept.position_id),
+        lease_expires_at = clock_timestamp() + lease_time,
+        committed_at = case when cursor is null then kept.committed_at else clock_timestamp() end
+    where kept.name = commit_event_consumer.name
+    returning * into consumer;
+    return private.shown_consumer(consumer);
+end;
+$$;
+comment on function public.commit_event_consumer is 'Commit a consumer''s place and hold its lease. Backends only.';
+grant execute on function public.commit_event_consumer to authenticated, service_role;
+
+-- A consumer, locked, if the caller holds this lease; else not_found or lease_lost.
+create function private.held_consumer(name text, lease bigint)
+returns public.event_consumers
+language plpgsql
+set search_path = ''
+as $$
+declare
+    consumer public.event_consumers := private.known_consumer(name);
+begin
+    if consumer.holder is null or consumer.lease is distinct from held_consumer.lease then
+        perform private.fail(
+            'lease_lost',
+            format('The lease %s of the consumer %s is over.', coalesce(lease::text, 'without a number'), name),
+            jsonb_build_object('name', name, 'lease', lease, 'holder', consumer.holder),
+            'Acquire the consumer again and go on from its cursor.'
+        );
+    end if;
+    return consumer;
+end;
+$$;
+comment on function private.held_consumer is 'A consumer, locked, if the caller holds its lease.';
+grant execute on function private.held_consumer to authenticated, service_role;
+
+-- A consumer, locked; else not_found.
+create function private.known_consumer(name text)
+returns public.event_consumers
+language plpgsql
+set search_path = ''
+as $$
+declare
+    consumer public.event_consumers;
+begin
+    perform private.require_service();
+    select * into consumer from public.event_consumers as kept where kept.name = known_consumer.name for update;
+    if not found then
+        perform private.fail(
+            'not_found',
+            format('There is no consumer %s.', coalesce(name, 'without a name')),
+            jsonb_build_object('name', name),
+            'acquire_event_consumer makes it.'
+        );
+    end if;
+    return consumer;
+end;
+$$;
+comment on function private.known_consumer is 'A consumer, locked; else not_found.';
+grant execute on function private.known_consumer to authenticated, service_role;
+
+-- Give the lease up, so that another instance can go on at once.
+create function public.release_event_consumer(name text, lease bigint)
+returns public.event_consumer
+language plpgsql
+set search_path = ''
+as $$
+declare
+    consumer public.event_consumers := private.held_consumer(name, lease);
+begin
+    update public.event_consumers as kept set holder = null, lease_expires_at = null
+    where kept.name = consumer.name
+    returning * into consumer;
+    return private.shown_consumer(consumer);
+end;
+$$;
+comment on function public.release_event_consumer is 'Give up a consumer''s lease. Backends only.';
+grant execute on function public.release_event_consumer to authenticated, service_role;
+
+-- Move a consumer to another place on purpose, back or forward; without a cursor to the beginning. Whoever holds it loses its lease.
+create function public.seek_event_consumer(name text, cursor text default null)
+returns public.event_consumer
+language plpgsql
+set search_path = ''
+as $$
+declare
+    place record := private.cursor_place('events', cursor, 'xid8', 'bigint');
+    consumer public.event_consumers := private.known_consumer(name);
+begin
+    update public.event_consumers as kept set
+        position_xid = coalesce(place.value, '0')::xid8,
+        position_id = coalesce(place.id, '0')::bigint,
+        lease = kept.lease + 1,
+        holder = null,
+        lease_expires_at = null
+    where kept.name = consumer.name
+    returning * into consumer;
+    return private.shown_consumer(consumer);
+end;
+$$;
+comment on function public.seek_event_consumer is 'Move a consumer to another place. Backends only.';
+grant execute on function public.seek_event_consumer to authenticated, service_role;
+
+-- All consumers.
+create function public.list_event_consumers()
+returns setof public.event_consumer
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    perform private.require_service();
+    return query
+        select shown.* from public.event_consumers as kept, private.shown_consumer(kept) as shown
+        order by kept.name;
+end;
+$$;
+comment on function public.list_event_consumers is 'All consumers with their places. Backends only.';
+grant execute on function public.list_event_consumers to authenticated, service_role;
+
+-- Forget a consumer and its place.
+create function public.delete_event_consumer(name text)
+returns public.event_consumer
+language plpgsql
+set search_path = ''
+as $$
+declare
+    consumer public.event_consumers := private.known_consumer(name);
+begin
+    delete from public.event_consumers as kept where kept.name = consumer.name;
+    return private.shown_consumer(consumer);
+end;
+$$;
+comment on function public.delete_event_consumer is 'Forget a consumer. Backends only.';
+grant execute on function public.delete_event_consumer to authenticated, service_role;
+
+-- Live --------------------------------------------------------------------------------------
 
 -- Realtime follows this publication; every Supabase project has it. A plain Postgres gets it here.
 do $$
@@ -176,3 +717,69 @@ begin
 end;
 $$;
 alter publication supabase_realtime add table public.job_events;
+
+-- The other way to many viewers: each event broadcast to the job's topic and its user's. realtime.send, where there is
+-- one, never fails the change; it is looked up by name, since not every Postgres has Realtime.
+create function private.job_events_broadcast()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    if private.setting('broadcast_job_events') = 'true'
+        and to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null
+    then
+        execute 'select realtime.send(to_jsonb(added), added.type, ''job:'' || added.job_id, true) from unnest($1) as added'
+        using (select array_agg(added order by id) from added);
+        execute 'select realtime.send(to_jsonb(added), added.type, ''user:'' || added.user_id, true) from unnest($1) as added'
+        using (select array_agg(added order by id) from added where added.user_id is not null);
+    end if;
+    return null;
+end;
+$$;
+comment on function private.job_events_broadcast is 'Trigger: broadcasts events where the setting says so.';
+
+create trigger c_broadcast after insert on public.job_events
+    referencing new table as added
+    for each statement execute function private.job_events_broadcast();
+
+-- Whether the caller may listen to a private topic: job:<id> whoever sees the job, user:<id> that user; backends all.
+create function private.may_listen(topic text)
+returns boolean
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    kind text := split_part(topic, ':', 1);
+    subject uuid;
+begin
+    subject := substr(topic, length(kind) + 2)::uuid;
+    return case kind
+        when 'job' then exists (select from public.jobs where jobs.id = subject)
+        when 'user' then private.is_service() or (subject = auth.uid() and private.watched_job() is null)
+        else false
+    end;
+exception
+    when invalid_text_representation then
+        return false;
+end;
+$$;
+comment on function private.may_listen is 'Whether the caller may listen to a private topic of ours.';
+grant execute on function private.may_listen to anon, authenticated, service_role;
+
+-- Only the database broadcasts on these topics: there is no policy for inserts.
+do $$
+begin
+    if to_regclass('realtime.messages') is not null then
+        execute $policy$
+            create policy "reelbase: who sees a job or is the user hears its topic" on realtime.messages
+                for select to anon, authenticated using (
+                    realtime.messages.extension = 'broadcast'
+                    and private.may_listen((select realtime.topic()))
+                )
+        $policy$;
+    end if;
+end;
+$$;
