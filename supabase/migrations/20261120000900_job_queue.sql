@@ -204,7 +204,7 @@ declare
     of_one_user integer := (private.setting('max_running_jobs_per_user') #>> '{}')::integer;
     level integer := 1001;
     room integer := max_jobs;
-    busy uuid[] := '{}';
+    busy uuid[] := array[]::uuid[];
     taken uuid[];
 begin
     if coalesce(in_all, of_one_user) is not null then

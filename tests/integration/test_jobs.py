@@ -113,7 +113,7 @@ def test_create_video__refuses_a_misspelt_property(
 
     assert caught.value.diag.message_primary == (
         "elements[0].x_position must be pixels (640, 640px) or percent (50%); "
-        "elements[0].widht is no property of an element"
+        "elements[0].widht is not known"
     )
 
 
