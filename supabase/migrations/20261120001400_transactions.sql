@@ -213,7 +213,7 @@ begin
         problem := case when given is null then 'is required' else 'must be the name of a function' end;
         return;
     elsif not exists (select from private.batch_functions as allowed where allowed.function = name) then
-        problem := format('must be a function that a batch can run; %s is none', left(name, 63));
+        problem := format('must be a function that a batch can run, not "%s"', left(name, 63));
         return;
     end if;
     found_here := array(
@@ -287,7 +287,9 @@ begin
             union all
             select argument, case
                 when well_formed then 'must refer to an earlier call, not to ' || left(reference #>> '{}', 100)
-                else 'must refer to an earlier call as in 0.id; where the key itself is meant, write one dollar sign more'
+                else format(
+                    'must refer to an earlier call as in 0.id (a literal $ref is written %sref)', repeat('$', 2)
+                )
             end
             from refers
             where not well_formed or split_part(reference #>> '{}', '.', 1)::integer >= call_problems.place
@@ -345,7 +347,7 @@ begin
         problems := private.argument_problems(function, resolved, path || '.');
     end if;
     if problems <> '[]' then
-        perform private.refuse_arguments(problems);
+        perform private.refuse_arguments(jsonb_path_query_array(problems, '$[0 to 99]'));
     end if;
     return resolved;
 end;
@@ -456,7 +458,7 @@ grant execute on function private.fail_again to anon, authenticated, service_rol
 -- the end); the number alone for the whole result. Where such an object itself is meant, its key is written with one
 -- more dollar sign, which is taken away: {"$$ref": …}. An object with further keys is no reference.
 --
--- What is wrong with any call's form is refused before the first one runs. An error of a function keeps its SQLSTATE,
+-- What is wrong with any call's form is refused before the first one runs, with the first 100 problems. An error of a function keeps its SQLSTATE,
 -- message and hint; its detail tells the call and function besides. A missing argument takes the function's default.
 -- The Data API applies the time limit, whatever the caller's own.
 create function public.run_batch(calls jsonb)
@@ -470,7 +472,7 @@ declare
     problems jsonb := jsonb_build_array();
     function oid;
     arguments jsonb;
-    results jsonb[] := '{}';
+    results jsonb[] := array[]::jsonb[];
     running boolean := false;
     error_state text;
     error_message text;
@@ -491,7 +493,7 @@ begin
             problems := problems || private.call_problems(calls -> number, number);
         end loop;
         if problems <> '[]' then
-            perform private.refuse_arguments(problems);
+            perform private.refuse_arguments(jsonb_path_query_array(problems, '$[0 to 99]'));
         end if;
         for number in 0 .. jsonb_array_length(calls) - 1 loop
             place := number;
