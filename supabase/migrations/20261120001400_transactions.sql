@@ -1,8 +1,8 @@
 -- Transactions: many calls in one request and one transaction, later ones using results of earlier ones.
 
 -- The functions that run_batch runs; no others, whatever the caller's rights. A name that the database does not
--- have is refused when it is called. Not here: run_batch itself, the cursors and leases of event consumers, and
--- maintenance, which works in batches of its own.
+-- have is refused when it is called. Not here: run_batch itself; the cursors and leases of event consumers;
+-- maintenance, which works in batches of its own; check_rate_limit, whose count a refused batch would take back.
 create table private.batch_functions (
     function text primary key
 );
@@ -21,11 +21,14 @@ insert into private.batch_functions (function) values
     ('start_processing_step'), ('update_step_progress'), ('complete_processing_step'), ('get_processing_timeline'),
     ('log_storage_operation'), ('log_storage_operations'), ('get_storage_operations'), ('get_storage_statistics'),
     ('get_storage_usage_by_bucket'), ('get_failed_storage_operations'), ('get_storage_performance'),
-    ('log_url_access'), ('record_metric'), ('record_metrics'),
-    ('read_job_events'),
+    ('log_url_access'), ('log_url_accesses'), ('get_url_accesses'), ('get_url_accesses_by'), ('get_url_access_statistics'),
+    ('record_metric'), ('record_metrics'), ('get_metric_series'), ('get_latest_metrics'), ('get_system_events'),
+    ('get_metric_thresholds'), ('set_metric_threshold'), ('delete_metric_threshold'),
+    ('read_job_events'), ('read_events'), ('get_event_cursor'), ('list_event_consumers'),
     ('claim_jobs'), ('heartbeat_jobs'), ('complete_job'), ('fail_job'), ('release_job'), ('pause_job'), ('resume_job'),
+    ('get_queue_state'), ('pause_queue'), ('resume_queue'),
     ('get_job_statistics'), ('get_system_stats'), ('get_processing_metrics'),
-    ('can_subscribe_to_job'), ('log_security_event');
+    ('user_role'), ('is_admin'), ('client_ip'), ('can_subscribe_to_job'), ('log_security_event'), ('get_security_events');
 
 -- References --------------------------------------------------------------------------------
 
@@ -292,7 +295,10 @@ begin
                 )
             end
             from refers
-            where not well_formed or split_part(reference #>> '{}', '.', 1)::integer >= call_problems.place
+            where case
+                when well_formed then split_part(reference #>> '{}', '.', 1)::integer >= call_problems.place
+                else true
+            end
         )
         select coalesce(jsonb_agg(jsonb_build_object('argument', argument, 'problem', words)), '[]')
             || private.argument_problems(named.function, arguments - array(select key from refers), prefix)
@@ -458,9 +464,10 @@ grant execute on function private.fail_again to anon, authenticated, service_rol
 -- the end); the number alone for the whole result. Where such an object itself is meant, its key is written with one
 -- more dollar sign, which is taken away: {"$$ref": …}. An object with further keys is no reference.
 --
--- What is wrong with any call's form is refused before the first one runs, with the first 100 problems. An error of a function keeps its SQLSTATE,
--- message and hint; its detail tells the call and function besides. A missing argument takes the function's default.
--- The Data API applies the time limit, whatever the caller's own.
+-- What is wrong with the form of any call is refused before the first one runs; of many problems the first 100 are
+-- told. An error of a function keeps its SQLSTATE, message and hint; its detail names the call and the function
+-- besides. A missing argument takes the function's default. The time limit is the one that the Data API applies to
+-- the whole request, whatever the caller's own; a direct session keeps its own.
 create function public.run_batch(calls jsonb)
 returns jsonb
 language plpgsql
