@@ -10,16 +10,19 @@ from database.supabase_cli import needs_cli, supabase
 
 pytestmark = pytest.mark.local_stack
 
-RECORD = "supabase_migrations.schema_migrations"
+# What localbase and the Supabase CLI keep a record in.
+RECORD = """
+    create schema supabase_migrations;
+    create table supabase_migrations.schema_migrations (version text primary key, statements text[], name text);
+"""
+RECORDED = "select version, name from supabase_migrations.schema_migrations order by version"
 
 
 def test_psql__applies_them_one_by_one_in_order(empty: Database, migrated: Database) -> None:
     empty.apply(*MIGRATIONS)
 
     with empty.connect() as by_psql, migrated.connect() as by_localbase:
-        # localbase keeps a record of what it applied, and so does whoever applies nothing but files.
-        by_psql.execute("create schema supabase_migrations")
-        by_psql.execute(f"create table {RECORD} (version text primary key, statements text[], name text)")
+        by_psql.execute(RECORD.encode())
         by_localbase.execute("drop table if exists supabase_migrations.seed_files")
         assert read(by_psql).objects == read(by_localbase).objects
         assert read(by_psql).properties == read(by_localbase).properties
@@ -35,14 +38,14 @@ def test_supabase_cli__applies_them_and_keeps_its_record(
     assert pushed.returncode == 0, pushed.stderr
     assert "up to date" in again.stdout + again.stderr
     with empty.connect() as by_cli, migrated.connect() as by_localbase:
-        recorded = by_cli.execute(f"select version || '_' || name || '.sql' from {RECORD} order by 1").fetchall()
-        assert [name for (name,) in recorded] == [file.name for file in MIGRATIONS]
+        recorded = by_cli.execute(RECORDED).fetchall()
+        assert [f"{version}_{name}.sql" for version, name in recorded] == [file.name for file in MIGRATIONS]
         by_localbase.execute("drop table if exists supabase_migrations.seed_files")
         assert read(by_cli).objects == read(by_localbase).objects
 
 
 def test_owner__is_no_superuser(empty: Database) -> None:
     with empty.connect() as session:
-        assert session.execute("select current_user, rolsuper from pg_roles where rolname = current_user").fetchall() == [
-            ("postgres", False)
-        ]
+        assert session.execute(
+            "select current_user, rolsuper from pg_roles where rolname = current_user"
+        ).fetchall() == [("postgres", False)]
