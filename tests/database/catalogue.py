@@ -92,7 +92,7 @@ class Catalogue:
     properties: frozenset[str]
 
     def since(self, before: "Catalogue") -> list[str]:
-        """What came after `before`: the objects, without their parts; if there are none, what is said of them."""
+        """What came after `before`: objects, without their parts; if there are none, what is said of them."""
         new = {name: owners for name, owners in self.objects.items() if name not in before.objects}
         whole = sorted(name for name, owners in new.items() if not owners & new.keys())
         return whole or sorted(self.properties - before.properties)

@@ -15,9 +15,10 @@ import psycopg
 from localbase.account import Account
 from localbase.binaries import find_binaries
 from localbase.database import OWNER, bootstrap, clone, drop
+from localbase.migrations import migrate
 from localbase.postgres import DATABASE, DatabaseAddress
 from localbase.project import read_project
-from localbase.stack import StackOptions, fill, running_server
+from localbase.stack import StackOptions, running_server
 
 ROOT = Path(__file__).parents[2]
 SUPABASE = ROOT / "supabase"
@@ -111,7 +112,7 @@ def serving(bin_dir: Path | None) -> Iterator[Server]:
     with running_server(options) as server:
         bootstrap(server.port)
         clone(server.port, _MIGRATED, DATABASE)
-        fill(read_project(ROOT), server.database(_MIGRATED), fresh=True)
+        migrate(read_project(ROOT), server.database(_MIGRATED).dsn(OWNER))
         yield Server(server.port, binaries.folder, binaries.major)
 
 

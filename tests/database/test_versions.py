@@ -13,7 +13,9 @@ pytestmark = pytest.mark.local_stack
 # What localbase and the Supabase CLI keep a record in.
 RECORD = """
     create schema supabase_migrations;
-    create table supabase_migrations.schema_migrations (version text primary key, statements text[], name text);
+    create table supabase_migrations.schema_migrations (
+        version text primary key, statements text[], name text
+    );
 """
 RECORDED = "select version, name from supabase_migrations.schema_migrations order by version"
 
@@ -23,7 +25,6 @@ def test_psql__applies_them_one_by_one_in_order(empty: Database, migrated: Datab
 
     with empty.connect() as by_psql, migrated.connect() as by_localbase:
         by_psql.execute(RECORD.encode())
-        by_localbase.execute("drop table if exists supabase_migrations.seed_files")
         assert read(by_psql).objects == read(by_localbase).objects
         assert read(by_psql).properties == read(by_localbase).properties
 
@@ -40,7 +41,6 @@ def test_supabase_cli__applies_them_and_keeps_its_record(
     with empty.connect() as by_cli, migrated.connect() as by_localbase:
         recorded = by_cli.execute(RECORDED).fetchall()
         assert [f"{version}_{name}.sql" for version, name in recorded] == [file.name for file in MIGRATIONS]
-        by_localbase.execute("drop table if exists supabase_migrations.seed_files")
         assert read(by_cli).objects == read(by_localbase).objects
 
 
