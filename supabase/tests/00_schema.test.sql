@@ -10,20 +10,20 @@ create view pg_temp.our_relations as
 select c.oid::regclass::text as name, c.*
 from pg_catalog.pg_class as c
 where relnamespace in ('public'::regnamespace, 'private'::regnamespace)
-    and not exists (select from pg_catalog.pg_depend where objid = c.oid and deptype = 'e');
+    and not exists (select from pg_catalog.pg_depend where classid = c.tableoid and objid = c.oid and deptype = 'e');
 
 create view pg_temp.our_functions as
 select p.oid::regprocedure::text as name, nspname as schema, p.*
 from pg_catalog.pg_proc as p
 join pg_catalog.pg_namespace as n on n.oid = pronamespace
 where nspname in ('public', 'private')
-    and not exists (select from pg_catalog.pg_depend where objid = p.oid and deptype = 'e');
+    and not exists (select from pg_catalog.pg_depend where classid = p.tableoid and objid = p.oid and deptype = 'e');
 
 create view pg_temp.our_types as
 select t.oid::regtype::text as name, t.*
 from pg_catalog.pg_type as t
 where typnamespace in ('public'::regnamespace, 'private'::regnamespace)
-    and not exists (select from pg_catalog.pg_depend where objid = t.oid and deptype in ('e', 'i'));
+    and not exists (select from pg_catalog.pg_depend where classid = t.tableoid and objid = t.oid and deptype in ('e', 'i'));
 
 select isnt_empty('select from pg_temp.our_relations', 'there are relations to look at');
 select isnt_empty('select from pg_temp.our_functions', 'there are functions to look at');

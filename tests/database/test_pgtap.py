@@ -19,7 +19,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def tapped(server: Server) -> Iterator[Database]:
-    """A database with the migrations and pgTAP, which belongs to postgres as when the Supabase CLI adds it."""
+    """A database with the migrations and pgTAP, which postgres owns, as when the Supabase CLI adds it."""
     assert SCRIPT is not None
     with server.migrated() as database:
         with database.connect() as session:
