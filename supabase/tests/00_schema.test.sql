@@ -149,11 +149,13 @@ select is_empty(
 
 select is_empty(
     $$select name from pg_temp.our_types
-    where typtype in ('e', 'd') and coalesce(obj_description(oid, 'pg_type'), '') = ''
+    where typnamespace = 'public'::regnamespace and typtype in ('e', 'd')
+        and coalesce(obj_description(oid, 'pg_type'), '') = ''
     union all
     select name from pg_temp.our_relations
-    where relkind = 'c' and coalesce(obj_description(reltype, 'pg_type'), obj_description(oid, 'pg_class'), '') = ''$$,
-    'every enum, domain and composite type has a comment'
+    where relnamespace = 'public'::regnamespace and relkind = 'c'
+        and coalesce(obj_description(reltype, 'pg_type'), '') = ''$$,
+    'every enum, domain and composite type that the API shows has a comment'
 );
 select enum_has_labels('public', type, labels, format('%s has the platform''s values, in its order', type))
 from (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from database.servers import Session
 
 # Every object is in pg_depend or, for its owner's or a grantee's sake, in pg_shdepend. Left out are names
-# that hold an oid (of toast tables, of the triggers behind foreign keys): they come and go with their tables.
+# that hold an oid (of toast tables, of the triggers behind constraints): they come and go with their tables.
 _OBJECTS = """
     with objects as (
         select classid, objid from pg_catalog.pg_depend where objid > 0
@@ -15,7 +15,7 @@ _OBJECTS = """
     ), named as (
         select classid, objid, type || ' ' || identity as name
         from objects, pg_catalog.pg_identify_object(classid, objid, 0)
-        where schema is distinct from 'pg_toast' and identity !~ 'pg_toast_|RI_ConstraintTrigger_'
+        where schema is distinct from 'pg_toast' and identity !~ 'pg_toast_|_ConstraintTrigger_'
     )
     select named.name, array(
         select distinct owners.name

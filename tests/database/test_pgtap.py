@@ -33,7 +33,8 @@ def test_pgtap(tapped: Database, file: Path) -> None:
     done = tapped.psql(file)
 
     assert done.returncode == 0, done.stderr
-    assert problems(done.stdout) == ""
+    if found := problems(done.stdout):
+        pytest.fail(found, pytrace=False)
 
 
 def problems(tap: str) -> str:

@@ -32,10 +32,9 @@ def test_rollback__leaves_nothing_of_the_migrations(empty: Database) -> None:
         empty.apply(ROLLBACK)
 
         after = read(session)
-        left = "\n".join(after.since(before))
-        assert not left, f"rollback.sql leaves:\n{left}"
-        gone = "\n".join(before.since(after))
-        assert not gone, f"rollback.sql takes away what was there before:\n{gone}"
+        for what, found in (("leaves", after.since(before)), ("takes away", before.since(after))):
+            if found:
+                pytest.fail("\n    ".join([f"rollback.sql {what}:", *found]), pytrace=False)
         assert after == before
 
 
