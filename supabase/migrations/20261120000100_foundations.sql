@@ -208,9 +208,15 @@ comment on function private.row_problems is 'Every rule of a table that a row wo
 grant execute on function private.row_problems to anon, authenticated, service_role;
 
 -- Every problem of every object in a JSON array that is meant for rows of a table. `properties` are the columns
--- that may be given: a misspelt one would be ignored in silence. A column without a default must be there; null means
--- the default. `prefix` goes before an argument's name, with %s for the object's place in the array.
-create function private.rows_problems(relation regclass, items jsonb, properties text[], prefix text)
+-- that may be given: a misspelt one would be ignored in silence. A column without a default must be there, unless
+-- it is one of `filled`, which the function fills in itself; null means the default. `prefix` goes before an argument's name, with %s for the object's place in the array.
+create function private.rows_problems(
+    relation regclass,
+    items jsonb,
+    properties text[],
+    prefix text,
+    filled text[] default '{}'
+)
 returns jsonb
 language plpgsql
 stable
@@ -222,7 +228,8 @@ declare
     problems jsonb := jsonb_build_array();
     required text[] := array(
         select attname from pg_catalog.pg_attribute
-        where attrelid = relation and attname = any (properties) and attnotnull and not atthasdef
+        where attrelid = relation and attname = any (properties) and attname <> all (filled)
+            and attnotnull and not atthasdef
     );
 begin
     for item in
@@ -231,10 +238,7 @@ begin
         if jsonb_typeof(item.value) <> 'object' then
             found_here := jsonb_build_array(jsonb_build_object('argument', '', 'problem', 'must be a JSON object'));
         else
-            select coalesce(jsonb_agg(jsonb_build_object('argument', name, 'problem', 'is not known here') order by name), '[]')
-            into found_here
-            from jsonb_object_keys(item.value) as name where name <> all (properties);
-            found_here := found_here || private.row_problems(
+            select private.row_problems(
                 relation,
                 (
                     select coalesce(jsonb_object_agg(name, null), '{}') from unnest(required) as name
@@ -242,7 +246,11 @@ begin
                     select coalesce(jsonb_object_agg(key, value), '{}') from jsonb_each(item.value)
                     where key = any (properties) and value <> 'null'
                 )
-            );
+            ) || coalesce(
+                jsonb_agg(jsonb_build_object('argument', name, 'problem', 'is not known') order by name), '[]'
+            )
+            into found_here
+            from jsonb_object_keys(item.value) as name where name <> all (properties);
         end if;
         problems := problems || (
             select coalesce(jsonb_agg(problem || jsonb_build_object(

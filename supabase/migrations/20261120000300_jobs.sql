@@ -140,6 +140,9 @@ comment on constraint jobs_error_message_length on public.jobs is 'must have at 
 comment on constraint jobs_error_code_length on public.jobs is 'must have 1 to 100 characters';
 comment on constraint jobs_priority_in_range on public.jobs is 'must be -1000 to 1000';
 comment on constraint jobs_max_retries_in_range on public.jobs is 'must be 0 to 100';
+comment on constraint jobs_retry_count_not_negative on public.jobs is 'must not be negative';
+comment on constraint jobs_rescue_count_not_negative on public.jobs is 'must not be negative';
+comment on constraint jobs_paused_before_end on public.jobs is 'belongs to a job that has not ended';
 comment on constraint jobs_idempotency_key_length on public.jobs is 'must have 1 to 200 characters';
 
 create index jobs_newest on public.jobs (created_at, id);
@@ -516,8 +519,8 @@ security definer
 set search_path = ''
 as $$
 declare
-    scope text := private.creation_scope(jsonb_array_length(specs));
-    trusted boolean := scope = 'backend';
+    caller text := private.creation_scope(jsonb_array_length(specs));
+    trusted boolean := caller = 'backend';
     outcome private.insertion[];
     misused private.insertion;
 begin
@@ -546,7 +549,7 @@ begin
             given.height,
             coalesce(given.fps, 30) as fps,
             given.estimated_duration,
-            case when trusted then given.user_id when scope like 'user %' then auth.uid() end as user_id,
+            case when trusted then given.user_id when caller like 'user %' then auth.uid() end as user_id,
             case when trusted then given.client_ip else private.client_ip() end as client_ip,
             given.user_agent,
             coalesce(given.metadata, '{}') as metadata,
@@ -560,7 +563,7 @@ begin
     ),
     key as (
         insert into private.idempotency_keys (scope, key, fingerprint, job_id)
-        select insert_jobs.scope, wanted.idempotency_key, private.fingerprint(to_jsonb(wanted)), wanted.new_id
+        select caller, wanted.idempotency_key, private.fingerprint(to_jsonb(wanted)), wanted.new_id
         from wanted
         where length(wanted.idempotency_key) between 1 and 200
         order by wanted.idempotency_key, wanted.place
@@ -592,7 +595,7 @@ begin
     from wanted;
     select insertion.* into misused
     from unnest(outcome) as insertion
-    join private.idempotency_keys as kept on kept.scope = insert_jobs.scope and kept.key = insertion.key
+    join private.idempotency_keys as kept on kept.scope = caller and kept.key = insertion.key
     where kept.fingerprint <> insertion.fingerprint
     order by insertion.place limit 1;
     if found then
@@ -606,12 +609,12 @@ begin
     return query
         select insertion.place, coalesce(kept.job_id, insertion.job_id), insertion.is_new
         from unnest(outcome) as insertion
-        left join private.idempotency_keys as kept on kept.scope = insert_jobs.scope and kept.key = insertion.key
+        left join private.idempotency_keys as kept on kept.scope = caller and kept.key = insertion.key
         order by insertion.place;
     perform private.count_replays(array(
         select kept.job_id
         from unnest(outcome) as insertion
-        join private.idempotency_keys as kept on kept.scope = insert_jobs.scope and kept.key = insertion.key
+        join private.idempotency_keys as kept on kept.scope = caller and kept.key = insertion.key
         where not insertion.is_new
     ));
 exception
@@ -917,7 +920,7 @@ $$;
 comment on function public.update_job_progress is 'Record a job''s progress in percent; it never goes back.';
 grant execute on function public.update_job_progress to authenticated, service_role;
 
--- Call a job off: whoever may see it may, but for the holder of a watch token. A worker that has it learns of it with
+-- Call a job off: its owner may, and every backend (private.require_owner is in elements). A worker that has it learns of it with
 -- its next heartbeat or report. A job that is called off already stays as it is.
 create function public.cancel_job(job_id uuid, reason text default null)
 returns public.jobs
@@ -927,14 +930,7 @@ as $$
 declare
     job public.jobs := private.locked_job(job_id);
 begin
-    if private.watched_job() is not null and not private.is_service() then
-        perform private.fail(
-            'permission_denied',
-            'A watch token shows its job and changes nothing.',
-            jsonb_build_object('job_id', job.id),
-            'Cancel as the job''s owner, or as a backend.'
-        );
-    end if;
+    perform private.require_owner(job.id);
     if job.status <> 'cancelled' then
         perform private.set_cancelled(job.id, reason);
     end if;

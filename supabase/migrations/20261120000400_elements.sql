@@ -117,7 +117,6 @@ grant insert (
 ) on public.elements to anon, authenticated, service_role;
 grant update (element_order, downloaded, processed, local_path, source_size, error_message)
     on public.elements to authenticated, service_role;
-grant delete on public.elements to anon, authenticated, service_role;
 
 -- Whether a job is the caller's own, whom row-level security lets see it. What a watch token shows is not.
 create function private.owns_job(job_id uuid)
@@ -139,6 +138,26 @@ $$;
 comment on function private.owns_job is 'Whether a job is the caller''s own.';
 grant execute on function private.owns_job to anon, authenticated, service_role;
 
+-- Refuse a composition to those who may see the job and not change it.
+create function private.require_owner(job_id uuid)
+returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    if not (private.is_service() or private.owns_job(job_id)) then
+        perform private.fail(
+            'permission_denied',
+            'Only the job''s owner or a backend may do this.',
+            jsonb_build_object('job_id', job_id, 'role', private.user_role())
+        );
+    end if;
+end;
+$$;
+comment on function private.require_owner is 'Refuse a composition to those who only see the job.';
+grant execute on function private.require_owner to anon, authenticated, service_role;
+
 create policy "Who sees a job sees its elements" on public.elements
     for select to anon, authenticated using (
         exists (select from public.jobs where jobs.id = elements.job_id)
@@ -147,8 +166,6 @@ create policy "Owners add elements to their jobs, backends to any" on public.ele
     for insert to anon, authenticated with check ((select private.is_service()) or private.owns_job(job_id));
 create policy "Backends change elements" on public.elements
     for update to authenticated using ((select private.is_service()));
-create policy "Owners remove elements of their jobs, backends of any" on public.elements
-    for delete to anon, authenticated using ((select private.is_service()) or private.owns_job(job_id));
 
 -- Refuse another composition of a job that has begun: a worker must not render a plan that moves under it.
 create function private.require_pending(job public.jobs)
@@ -297,7 +314,10 @@ exception
         );
     when check_violation or not_null_violation or data_exception then
         perform private.refuse_arguments(
-            private.rows_problems('public.elements', elements, private.element_properties(), prefix), sqlerrm
+            private.rows_problems(
+                'public.elements', elements, private.element_properties(), prefix, array['element_order']
+            ),
+            sqlerrm
         );
 end;
 $$;
@@ -508,13 +528,7 @@ declare
     job public.jobs := private.locked_job(job_id);
     problems jsonb;
 begin
-    if not (private.is_service() or private.owns_job(job.id)) then
-        perform private.fail(
-            'permission_denied',
-            'Only the job''s owner or a backend orders its elements.',
-            jsonb_build_object('job_id', job.id)
-        );
-    end if;
+    perform private.require_owner(job.id);
     select jsonb_agg(problem order by place) into problems from (
         select
             place,
@@ -566,19 +580,23 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-    element public.elements;
+    job public.jobs := private.job_of_element(element_id);
 begin
-    perform private.job_of_element(element_id);
-    delete from public.elements where id = element_id returning * into element;
-    if not found then
-        perform private.fail(
-            'permission_denied',
-            'Only the job''s owner or a backend removes its elements.',
-            jsonb_build_object('element_id', element_id)
-        );
-    end if;
-    return element;
+    perform private.require_owner(job.id);
+    return private.remove_element(element_id);
 end;
 $$;
 comment on function public.delete_element is 'Remove an element from a job that waits; returns it.';
 grant execute on function public.delete_element to anon, authenticated, service_role;
+
+-- The deletion itself. Definer: no role has the right to delete elements.
+create function private.remove_element(element_id uuid)
+returns public.elements
+language sql
+security definer
+set search_path = ''
+as $$
+    delete from public.elements where id = element_id returning *;
+$$;
+comment on function private.remove_element is 'Remove an element whose job the caller has been found to own.';
+grant execute on function private.remove_element to anon, authenticated, service_role;

@@ -1,0 +1,108 @@
+"""With a million jobs every hot query reads an index, and few rows of it: told by plans, not by the clock.
+
+The variable REELBASE_TEST_JOBS makes it fewer where a million takes too long.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from database import many_jobs
+from database.plans import Plan, as_actor, explain, plans, rows_read, seq_scans, sorted_rows
+from database.servers import Database, Server, Session
+
+pytestmark = [pytest.mark.local_stack, pytest.mark.timeout(300)]
+
+JOBS = int(os.environ.get("REELBASE_TEST_JOBS", "1000000"))
+# Tables that grow with the jobs; reading a small one from end to end is right.
+LARGE = {"jobs", "job_events", "elements", "processing_timeline"}
+
+
+@pytest.fixture(scope="session")
+def many(own_server: Server) -> Iterator[Database]:
+    """A database with a million jobs; tests roll back what they do to it."""
+    with own_server.migrated() as database:
+        many_jobs.fill(database, JOBS)
+        yield database
+
+
+@pytest.fixture(params=[False, True], ids=["custom plan", "generic plan"])
+def session(many: Database, request: pytest.FixtureRequest) -> Iterator[Session]:
+    """A session that reports its plans, of either kind."""
+    with many.connect_as_superuser() as session:
+        explain(session, generic=request.param)
+        yield session
+
+
+ACTORS: dict[str, tuple[str, dict[str, Any]]] = {
+    "service key": ("service_role", {}),
+    "admin": ("authenticated", {"sub": str(UUID(int=1)), "app_metadata": {"role": "admin"}}),
+    "user": ("authenticated", {"sub": many_jobs.USER}),
+    "watcher": ("anon", {"watch_job_id": "JOB"}),
+}
+
+
+@pytest.fixture(scope="session")
+def job_id(many: Database) -> UUID:
+    """A job of the user, with events."""
+    query = "select id from public.jobs where user_id = %s and event_seq = 4 limit 1"
+    with many.connect() as session:
+        row = session.execute(query, (many_jobs.USER,)).fetchone()
+    assert row is not None
+    found: UUID = row[0]
+    return found
+
+
+def acting(session: Session, actor: str, job_id: UUID) -> AbstractContextManager[None]:
+    role, claims = ACTORS[actor]
+    return as_actor(
+        session, role, {name: str(job_id) if value == "JOB" else value for name, value in claims.items()}
+    )
+
+
+def assert_cheap(found: list[Plan], **most: int) -> None:
+    """No large table is read from end to end, and of those named no more than so many rows."""
+    shown = "\n".join(plan.query for plan in found)
+    assert found
+    assert not seq_scans(found) & LARGE, shown
+    assert {name: rows for name, rows in rows_read(found).items() if rows > most.get(name, rows)} == {}, shown
+
+
+@pytest.mark.parametrize("actor", ACTORS)
+def test_get_job__reads_one_row(session: Session, job_id: UUID, actor: str) -> None:
+    with acting(session, actor, job_id):
+        found = plans(session, "select * from public.get_job(%(job_id)s)", {"job_id": job_id})
+
+    assert rows_read(found)["jobs"] == 1
+    assert_cheap(found, jobs=1)
+
+
+@pytest.mark.parametrize("actor", ACTORS)
+def test_read_job_events__reads_one_job_s_events(session: Session, job_id: UUID, actor: str) -> None:
+    with acting(session, actor, job_id):
+        found = plans(session, "select * from public.read_job_events(%(job_id)s, 1, 2)", {"job_id": job_id})
+
+    # The job has four events, and for each the policy may look at the job again.
+    assert_cheap(found, jobs=6, job_events=4)
+    assert sorted_rows(found) <= 4
+
+
+def test_harness__sees_what_is_not_cheap(session: Session) -> None:
+    found = plans(session, "select count(*) from public.jobs where output_size = 1")
+
+    assert seq_scans(found) == {"jobs"}
+    assert rows_read(found)["jobs"] == JOBS
+
+
+def test_fixture__has_the_jobs_it_promises(many: Database) -> None:
+    query = "select status::text, count(*) from public.jobs group by 1"
+    with many.connect() as session:
+        share = {status: count / JOBS for status, count in session.execute(query).fetchall()}
+
+    assert share["pending"] == pytest.approx(0.02, rel=0.01)
+    assert share["processing"] == pytest.approx(0.002, rel=0.05)
+    assert set(share) == {"pending", "processing", "completed", "failed", "cancelled", "timeout"}
