@@ -207,8 +207,7 @@ select
         epoch from events.created_at - coalesce(before.created_at, jobs.started_at)
     )))::bigint end as processing_ms,
     case when events.status = 'processing' then greatest(0, extract(epoch from events.created_at - greatest(
-        coalesce(before.created_at, jobs.created_at),
-        least((before.data ->> 'available_at')::timestamptz, events.created_at)
+        coalesce(before.created_at, jobs.created_at), (before.data ->> 'available_at')::timestamptz
     ))) end as waiting_seconds,
     case when events.status = 'completed' then (events.data ->> 'output_size')::bigint end as output_bytes,
     case when events.status = 'completed' then (events.data ->> 'actual_duration')::numeric end as output_seconds
@@ -297,8 +296,8 @@ begin
             count(*) filter (where facts.kind = 'timeout'),
             count(*) filter (where facts.kind = 'retried'),
             count(*) filter (where facts.kind = 'released'),
-            coalesce(sum(facts.processing_ms) filter (where facts.kind = 'completed'), 0) / 1000,
-            coalesce(sum(facts.processing_ms) filter (where facts.kind <> 'completed'), 0) / 1000,
+            round(coalesce(sum(facts.processing_ms) filter (where facts.kind = 'completed'), 0) / 1000, 3),
+            round(coalesce(sum(facts.processing_ms) filter (where facts.kind <> 'completed'), 0) / 1000, 3),
             coalesce(sum(facts.waiting_seconds), 0),
             coalesce(sum(facts.output_bytes), 0)::bigint,
             coalesce(sum(facts.output_seconds), 0),
@@ -310,12 +309,68 @@ $$;
 comment on function private.status_sums is 'What a stretch of the log adds to job_stats_hourly.';
 grant execute on function private.status_sums to authenticated, service_role;
 
+-- How many events a row counts.
+create function private.event_count(stats public.job_stats_hourly)
+returns bigint
+language sql
+immutable
+set search_path = ''
+as $$
+    select stats.created + stats.started + stats.completed + stats.failed + stats.cancelled + stats.timeout + stats.retried
+        + stats.released;
+$$;
+comment on function private.event_count is 'How many events a row of job_stats_hourly counts.';
+grant execute on function private.event_count to authenticated, service_role;
+
 create type public.statistics_refresh as (events bigint, more boolean);
 comment on type public.statistics_refresh is 'How many events were counted, and whether there are more that can be.';
 
--- The counting itself. The cursor's lock lets one session count at a time; the next one goes on where it ended. Only what lies before
--- the oldest open transaction is counted, so that what commits late is counted later. What readers see, summary
--- and cursor, changes in one commit. Definer: nobody writes the summary otherwise.
+-- The counting itself: everything between the cursor, which the caller has locked, and a place in the log, which becomes the
+-- cursor. What readers see, summary and cursor, changes in one commit. For the definers below.
+create function private.count_upto(place private.job_stats_cursor, upto_xid xid8, upto_id bigint)
+returns bigint
+language plpgsql
+set search_path = ''
+as $$
+declare
+    counted bigint;
+begin
+    -- One statement, so that an event and the fact set aside for it are not both there.
+    with sums as materialized (
+        select * from private.status_sums(place.xid, place.id, upto_xid, upto_id)
+    ),
+    done as (
+        delete from private.set_aside_facts
+    ),
+    summed as (
+        insert into public.job_stats_hourly as kept
+        select * from sums
+        on conflict (hour, output_format) do update set
+            created = kept.created + excluded.created,
+            started = kept.started + excluded.started,
+            completed = kept.completed + excluded.completed,
+            failed = kept.failed + excluded.failed,
+            cancelled = kept.cancelled + excluded.cancelled,
+            timeout = kept.timeout + excluded.timeout,
+            retried = kept.retried + excluded.retried,
+            released = kept.released + excluded.released,
+            processing_seconds = kept.processing_seconds + excluded.processing_seconds,
+            lost_seconds = kept.lost_seconds + excluded.lost_seconds,
+            waiting_seconds = kept.waiting_seconds + excluded.waiting_seconds,
+            output_bytes = kept.output_bytes + excluded.output_bytes,
+            output_seconds = kept.output_seconds + excluded.output_seconds,
+            processing_times = private.histograms_added(kept.processing_times, excluded.processing_times)
+    )
+    select coalesce(sum(private.event_count(sums)), 0) into counted from sums;
+    update private.job_stats_cursor set xid = upto_xid, id = upto_id, counted_at = clock_timestamp();
+    return counted;
+end;
+$$;
+comment on function private.count_upto is 'Count the events between the cursor and a place in the log.';
+
+-- Count at most max_events of those that can be counted: only what lies before the oldest open transaction, so that what commits
+-- late is counted later. The cursor's lock lets one session count at a time; the next one goes on where it ended.
+-- Definer: nobody writes the summary otherwise.
 create function private.count_status_events(max_events integer)
 returns public.statistics_refresh
 language plpgsql
@@ -344,38 +399,7 @@ begin
     if not found then
         upto := place;
     end if;
-    -- One statement, so that an event and the fact set aside for it are not both there.
-    with sums as materialized (
-        select * from private.status_sums(place.xid, place.id, upto.xid, upto.id)
-    ),
-    done as (
-        delete from private.set_aside_facts
-    ),
-    summed as (
-        insert into public.job_stats_hourly as kept
-        select * from sums
-        on conflict (hour, output_format) do update set
-            created = kept.created + excluded.created,
-            started = kept.started + excluded.started,
-            completed = kept.completed + excluded.completed,
-            failed = kept.failed + excluded.failed,
-            cancelled = kept.cancelled + excluded.cancelled,
-            timeout = kept.timeout + excluded.timeout,
-            retried = kept.retried + excluded.retried,
-            released = kept.released + excluded.released,
-            processing_seconds = kept.processing_seconds + excluded.processing_seconds,
-            lost_seconds = kept.lost_seconds + excluded.lost_seconds,
-            waiting_seconds = kept.waiting_seconds + excluded.waiting_seconds,
-            output_bytes = kept.output_bytes + excluded.output_bytes,
-            output_seconds = kept.output_seconds + excluded.output_seconds,
-            processing_times = private.histograms_added(kept.processing_times, excluded.processing_times)
-    )
-    select coalesce(sum(
-        sums.created + sums.started + sums.completed + sums.failed + sums.cancelled + sums.timeout + sums.retried + sums.released
-    ), 0)
-    into counted.events
-    from sums;
-    update private.job_stats_cursor set xid = upto.xid, id = upto.id, counted_at = clock_timestamp();
+    counted.events := private.count_upto(place, upto.xid, upto.id);
     counted.more := exists (
         select from public.job_events as events
         where events.type in ('job.created', 'job.status')
@@ -387,6 +411,25 @@ end;
 $$;
 comment on function private.count_status_events is 'Count events that are not counted yet.';
 grant execute on function private.count_status_events to authenticated, service_role;
+
+-- Count whatever is in the log and go on by id from there: for whoever numbers the log's transactions anew after a restore
+-- (private.rebase_event_log), while nobody can write it. For operators, so nobody has the right to it.
+create function private.count_whole_log()
+returns bigint
+language plpgsql
+set search_path = ''
+as $$
+declare
+    place private.job_stats_cursor;
+    counted bigint;
+begin
+    select * into strict place from private.job_stats_cursor for update;
+    counted := private.count_upto(place, '18446744073709551615', 0);
+    update private.job_stats_cursor set xid = '0', id = coalesce((select max(events.id) from public.job_events as events), 0);
+    return counted;
+end;
+$$;
+comment on function private.count_whole_log is 'Count whatever is in the log and go on by id.';
 
 -- Bring job_stats_hourly on by at most max_events of the log (and what deleted jobs left). Meant to be called every minute
 -- or so; readers do not depend on it, they are only slower the longer it has not been called.
@@ -503,7 +546,9 @@ cross join lateral (
     from (
         select
             events.status,
-            extract(epoch from coalesce(lead(events.created_at) over (order by events.seq), now()) - events.created_at) as seconds
+            greatest(0, extract(
+                epoch from coalesce(lead(events.created_at) over (order by events.seq), now()) - events.created_at
+            )) as seconds
         from public.job_events as events
         where events.job_id = jobs.id and events.type in ('job.created', 'job.status')
     ) as phase
@@ -804,8 +849,8 @@ stable
 set search_path = ''
 as $$
 declare
-    first constant timestamptz := '1970-01-01 00:00:00+00';
-    last constant timestamptz := '3000-01-01 00:00:00+00';
+    first constant timestamptz := timestamptz '1970-01-01 00:00:00+00';
+    last constant timestamptz := timestamptz '3000-01-01 00:00:00+00';
 begin
     if from_time not between first and last then
         perform private.refuse_argument('from_time', 'must be a time of the years 1970 to 2999');
@@ -980,6 +1025,17 @@ $$;
 comment on function public.get_processing_metrics is 'How the steps of a time range went. Backends only.';
 grant execute on function public.get_processing_metrics to authenticated, service_role;
 
+create type public.job_hour as (
+    hour timestamptz,
+    created bigint,
+    started bigint,
+    completed bigint,
+    failed bigint,
+    cancelled bigint,
+    timeout bigint
+);
+comment on type public.job_hour is 'What happened to jobs in an hour; hourly_throughput says more.';
+
 create type public.system_stats as (
     measured_at timestamptz,
     queue_paused boolean,
@@ -1005,7 +1061,7 @@ create type public.system_stats as (
     deleted_bytes_24h bigint,
     produced_bytes bigint,
     database_bytes bigint,
-    hours public.hourly_throughput[]
+    hours public.job_hour[]
 );
 comment on type public.system_stats is 'How the platform stands. 24h is the present hour and the 23 before it.';
 comment on column public.system_stats.waiting is 'Of those pending, how many could be claimed now.';
@@ -1074,7 +1130,25 @@ begin
     from public.active_jobs as jobs;
     select count(*) into stats.workers
     from public.worker_activity as seen where seen.last_seen_at >= now() - interval '5 minutes';
+    with uncounted as materialized (
+        select * from private.uncounted_job_stats()
+    ),
+    lately as materialized (
+        select * from public.job_stats_hourly as counted where counted.hour >= day_ago
+        union all
+        select * from uncounted where uncounted.hour >= day_ago
+    )
     select
+        (select coalesce(sum(private.event_count(uncounted)), 0) from uncounted),
+        (select coalesce(sum(counted.output_bytes), 0) from public.job_stats_hourly as counted)
+            + (select coalesce(sum(uncounted.output_bytes), 0) from uncounted),
+        array(
+            select (
+                lately.hour, sum(lately.created), sum(lately.started), sum(lately.completed), sum(lately.failed),
+                sum(lately.cancelled), sum(lately.timeout)
+            )::public.job_hour
+            from lately group by lately.hour order by lately.hour
+        ),
         coalesce(sum(lately.created), 0),
         coalesce(sum(lately.completed), 0),
         coalesce(sum(lately.failed + lately.timeout), 0),
@@ -1083,19 +1157,10 @@ begin
         round(sum(lately.processing_seconds) / nullif(sum(lately.completed), 0), 3),
         (private.percentiles(array_agg(lately.processing_times), array[0.95]))[1]
     into
+        stats.uncounted_events, stats.produced_bytes, stats.hours,
         stats.created_24h, stats.completed_24h, stats.failed_24h, stats.jobs_per_hour, stats.success_rate,
         stats.mean_processing_seconds, stats.p95_processing_seconds
-    from private.job_stats as lately where lately.hour >= day_ago;
-    stats.hours := array(
-        select hours from public.hourly_throughput as hours where hours.hour >= day_ago order by hours.hour
-    );
-    select coalesce(sum(
-        added.created + added.started + added.completed + added.failed + added.cancelled + added.timeout + added.retried
-        + added.released
-    ), 0)
-    into stats.uncounted_events
-    from private.uncounted_job_stats() as added;
-    select coalesce(sum(ever.output_bytes), 0) into stats.produced_bytes from private.job_stats as ever;
+    from lately;
     select
         coalesce(sum(done.file_size) filter (where done.operation = 'upload'), 0),
         coalesce(sum(done.file_size) filter (where done.operation = 'delete'), 0)
