@@ -212,7 +212,11 @@ select
     case when events.status = 'completed' then (events.data ->> 'output_size')::bigint end as output_bytes,
     case when events.status = 'completed' then (events.data ->> 'actual_duration')::numeric end as output_seconds
 from public.job_events as events
-join public.jobs on jobs.id = events.job_id
+cross join lateral (
+    -- Its limit keeps the planner to looking jobs up: for a few thousand events it would rather read all jobs.
+    select owner.output_format, owner.created_at, owner.started_at
+    from public.jobs as owner where owner.id = events.job_id limit 1
+) as jobs
 left join lateral (
     select earlier.created_at, earlier.data
     from public.job_events as earlier
