@@ -58,7 +58,7 @@ _EVENTS = """
     )
     select
         -- Made up, and earlier than any transaction that is still to come.
-        (100 + dense_rank() over (order by created_at))::text::xid8,
+        (3 + dense_rank() over (order by created_at) / 100)::text::xid8,
         id, user_id, seq, case when seq = 1 then 'job.created' else 'job.status' end, status, is_terminal,
         progress_percentage, created_at
     from public.jobs, generate_series(1, event_seq) as seq
