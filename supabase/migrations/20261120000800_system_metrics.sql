@@ -286,7 +286,7 @@ stable
 set search_path = ''
 as $$
 declare
-    origin constant timestamptz := '2000-01-01 00:00:00+00';
+    origin constant timestamptz := timestamptz '2000-01-01 00:00:00+00';
     until timestamptz := coalesce(get_metric_series.to_time, now());
     since timestamptz := coalesce(get_metric_series.from_time, until - interval '1 hour');
 begin

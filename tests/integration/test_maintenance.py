@@ -537,6 +537,11 @@ JOBS = "public.jobs"
             "grant delete on public.jobs to service_role",
             ("grant", f"table {JOBS} to service_role", "altered"),
         ),
+        ("create sequence public.extra", ("sequence", "public.extra", "unexpected")),
+        (
+            "grant usage on sequence public.job_events_id_seq to anon",
+            ("grant", "sequence public.job_events_id_seq to anon", "unexpected"),
+        ),
         ("revoke select on public.jobs from anon", ("grant", f"table {JOBS} to anon", "missing")),
         (
             "grant update (status) on public.jobs to anon",
