@@ -37,7 +37,8 @@ comment on function private.has_unread_events is 'Whether a consumer has not com
 grant execute on function private.has_unread_events to service_role;
 
 -- Delete at most max_rows of the jobs that ended before a moment, the oldest first. What somebody else works on is
--- left for the next time, so this waits for nobody and cannot deadlock. Definer: nobody may delete from the table.
+-- left for the next time, so this waits for nobody and cannot deadlock. Definer: nobody may delete from the table; so it
+-- asks for itself who is calling, like the next one.
 create function private.remove_finished_jobs(before timestamptz, max_rows integer)
 returns bigint
 language plpgsql
@@ -47,6 +48,7 @@ as $$
 declare
     removed bigint;
 begin
+    perform private.require_admin();
     delete from public.jobs where jobs.id = any (array(
         select old.id from public.jobs as old
         where old.finished_at < before and not private.has_unread_events(old.id)
@@ -72,6 +74,7 @@ as $$
 declare
     removed bigint;
 begin
+    perform private.require_admin();
     execute format(
         'delete from %1$s where ctid = any (array('
         'select ctid from %1$s where %2$I < $1 order by %2$I limit $2 for update skip locked))',
@@ -85,7 +88,8 @@ comment on function private.remove_old_rows is 'Delete rows of a table that are 
 grant execute on function private.remove_old_rows to authenticated, service_role;
 
 -- Delete the jobs that ended more than `days` ago, with all that belongs to them. Those stay for now that somebody works
--- on, and those with events that a consumer has not committed.
+-- on, and those with events that a consumer has not committed. All in one transaction; where very many have piled up,
+-- enforce_data_retention takes them in steps.
 create function public.cleanup_old_jobs(days integer default 30)
 returns bigint
 language plpgsql
@@ -469,7 +473,8 @@ grant execute on function public.verify_database_schema to authenticated, servic
 -- Health ------------------------------------------------------------------------------------
 
 -- One part of the database's health, or null where it cannot be had: the view belongs to an extension that is not there,
--- a right is missing, the server is a replica. Definer: the owner sees more of the server than the API's roles.
+-- a right is missing, the server is a replica. Definer: the owner sees more of the server than the API's roles, so
+-- nobody but a backend gets an answer.
 create function private.health_part(part text)
 returns jsonb
 language plpgsql
@@ -481,6 +486,7 @@ declare
     statistics_schema name;
     measured jsonb;
 begin
+    perform private.require_service();
     case part
         when 'connections' then
             measured := (
@@ -677,6 +683,7 @@ begin
             case when (health #>> '{oldest_transaction,seconds}')::numeric > 3600 then 'transaction_open_for_an_hour' end,
             case when health @? '$.slots[*] ? (@.wal_status == "lost" || @.wal_status == "unreserved")'
                 then 'slot_too_far_behind' end,
+            case when health @? '$.consumers[*] ? (@.lag_seconds > 86400)' then 'consumer_behind_for_a_day' end,
             case when (health #>> '{event_log,from_the_future}')::boolean then 'event_log_from_another_cluster' end
         ], null))
     );
