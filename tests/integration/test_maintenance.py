@@ -727,7 +727,7 @@ def test_rebase_event_log__leaves_no_consumer_out(with_consumers: Database) -> N
     for name, xid, place in (
         ("new", "0", 0),
         ("behind", "1000000000000", third),
-        ("waiting for the late one", "1000000000000", last),
+        ("waiting", "1000000000000", last),
         ("done", "1000000000001", second),
     ):
         database.execute(
@@ -740,7 +740,7 @@ def test_rebase_event_log__leaves_no_consumer_out(with_consumers: Database) -> N
     assert dict(database.execute("select name, position_id from event_consumers").fetchall()) == {
         "new": first - 1,
         "behind": second - 1,
-        "waiting for the late one": second - 1,
+        "waiting": second - 1,
         "done": last,
     }
     assert value(database, "select count(*) from job_events where xid <> '0'") == 0
