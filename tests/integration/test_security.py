@@ -554,6 +554,23 @@ def test_anonymous_jobs__leave_one_event_a_window(alone: psycopg.Connection[Any]
 
 
 @pytest.mark.local_stack
+def test_anonymous_jobs__of_many_sessions_at_once_stop_at_the_limit_and_leave_one_event(
+    own_target: Target, alone: psycopg.Connection[Any]
+) -> None:
+    alone.execute("update private.settings set value = '20' where name = 'anonymous_jobs_per_hour'")
+
+    def create(_: int) -> int:
+        with closing(own_target.connect()) as session:
+            return [limited(session, "203.0.113.1") for _ in range(10)].count(None)
+
+    with ThreadPoolExecutor(8) as pool:
+        created = list(pool.map(create, range(8)))
+
+    assert sum(created) == 20
+    assert len(limit_events(alone)) == 1
+
+
+@pytest.mark.local_stack
 def test_anonymous_jobs__are_counted_for_an_anonymous_caller(alone: psycopg.Connection[Any]) -> None:
     with alone.transaction(force_rollback=True):
         act(alone, "anon", {}, "203.0.113.9")
