@@ -93,9 +93,32 @@ def test_rollback__is_complete_after_any_migration(own_server: Server) -> None:
     """A migration that failed leaves the earlier ones in place."""
     with own_server.empty() as empty, empty.connect() as session:
         before = read(session)
-        for count in range(len(MIGRATIONS)):
+        for count in range(1, len(MIGRATIONS)):
             empty.apply(*MIGRATIONS[:count], ROLLBACK)
             assert read(session) == before
+
+
+def test_rollback__touches_nothing_without_the_migrations(empty: Database) -> None:
+    with empty.connect() as session:
+        session.execute("create table public.jobs (id int)")
+        before = read(session)
+
+        done = empty.psql(ROLLBACK)
+
+        assert "nothing to roll back" in done.stderr
+        assert read(session) == before
+
+
+def test_rollback__keeps_a_table_that_was_in_the_way_of_ours(empty: Database) -> None:
+    with empty.connect() as session:
+        session.execute("create table public.jobs (id int)")
+        empty.apply(MIGRATIONS[0])
+        before = read(session)
+
+        done = empty.psql(ROLLBACK)
+
+        assert "table public.jobs is not ours" in done.stderr
+        assert read(session) == before
 
 
 @needs_cli
