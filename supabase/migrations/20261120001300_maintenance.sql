@@ -12,8 +12,6 @@ insert into private.settings (name, value, description) values
     ('retention_days_security_events', '365', 'Days that a security event stays; null is for ever.'),
     ('retention_days_rate_limits', '1', 'Days that a window of a rate limit stays after its end; null is for ever.');
 
-create index jobs_by_finish on public.jobs (finished_at) where finished_at is not null;
-
 -- Whether a named consumer has not committed all events of a job. A job that is deleted takes its events with it, so
 -- one that a listener still has to learn of must wait: for as long as the listener stays away.
 create function private.has_unread_events(job_id uuid)

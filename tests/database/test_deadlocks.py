@@ -131,7 +131,7 @@ OPERATIONS: dict[str, Operation] = {
     "log accesses": lambda session, stage, dice: rows(
         session, "log_url_accesses", accesses=accesses(stage, dice)
     ),
-    "create with keys": lambda session, stage, dice: rows(
+    "create with keys": lambda session, _, dice: rows(
         session,
         "create_jobs",
         jobs=[
@@ -140,7 +140,7 @@ OPERATIONS: dict[str, Operation] = {
         ],
     ),
     "delete": lambda session, stage, dice: row(session, "delete_job", job_id=stage.some(dice), force=True),
-    "clean up": lambda session, stage, dice: rows(session, "cleanup_old_jobs", days=1),
+    "clean up": lambda session, _, __: rows(session, "cleanup_old_jobs", days=1),
 }
 
 

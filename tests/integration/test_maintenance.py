@@ -269,7 +269,7 @@ def test_cleanup_old_jobs__finds_old_jobs_by_index(database: Database) -> None:
             "explain select id from jobs where finished_at < now() order by finished_at limit 1000"
         ).fetchall()
 
-    assert "jobs_by_finish" in str(plan)
+    assert "jobs_finished" in str(plan)
     assert "Sort" not in str(plan)
 
 

@@ -1,6 +1,7 @@
 """Security events, rate limits, the audit, and what everyone may ask about themselves."""
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from decimal import Decimal
@@ -57,7 +58,10 @@ def act(session: psycopg.Connection[Any], role: str, claims: dict[str, Any], add
     """Turn the present transaction into an actor's, as the Data API would."""
     session.execute(
         "select set_config('request.jwt.claims', %s, true), set_config('request.headers', %s, true)",
-        (json.dumps({"role": role, **claims}), json.dumps({"x-forwarded-for": address})),
+        (
+            json.dumps({"role": role, "exp": int(time.time()) + 600, **claims}),
+            json.dumps({"x-forwarded-for": address}),
+        ),
     )
     session.execute(sql.SQL("set local role {}").format(sql.Identifier(role)))
 
