@@ -95,7 +95,8 @@ def test_harness__sees_what_is_not_cheap(session: Session) -> None:
     found = plans(session, "select count(*) from public.jobs where output_size = 1")
 
     assert seq_scans(found) == {"jobs"}
-    assert rows_read(found)["jobs"] == JOBS
+    # Of rows that a filter threw away each of several processes tells a rounded mean.
+    assert rows_read(found)["jobs"] == pytest.approx(JOBS, abs=10)
 
 
 def test_fixture__has_the_jobs_it_promises(many: Database) -> None:
