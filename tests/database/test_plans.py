@@ -95,7 +95,7 @@ def test_harness__sees_what_is_not_cheap(session: Session) -> None:
     found = plans(session, "select count(*) from public.jobs where output_size = 1")
 
     assert seq_scans(found) == {"jobs"}
-    # Of rows that a filter threw away each of several processes tells a rounded mean.
+    # Parallel workers round what each of them read.
     assert rows_read(found)["jobs"] == pytest.approx(JOBS, abs=10)
 
 
