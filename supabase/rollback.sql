@@ -123,6 +123,7 @@ call pg_temp.clear_private();
 drop type if exists
     public.system_stats,
     public.job_statistics,
+    public.job_hour,
     public.statistics_refresh;
 drop view if exists
     public.latest_metrics,
