@@ -1,6 +1,7 @@
 """SQL as tests speak it: refusals by name, calls of functions, jobs made by the hundred."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -78,11 +79,10 @@ def job_state(session: psycopg.Connection[Any], job_id: str) -> dict[str, Any]:
 
 @contextmanager
 def acting(session: psycopg.Connection[Any], role: str, claims: Mapping[str, object]) -> Iterator[None]:
-    """A transaction in the role of an actor, as the Data API makes one."""
+    """A transaction in the role of an actor, as the Data API makes one; the token is good for ten minutes."""
+    token = {"role": role, "exp": int(time.time()) + 600, **claims}
     with session.transaction():
-        session.execute(
-            "select set_config('request.jwt.claims', %s, true)", (json.dumps({"role": role, **claims}),)
-        )
+        session.execute("select set_config('request.jwt.claims', %s, true)", (json.dumps(token),))
         session.execute(sql.SQL("set local role {}").format(sql.Identifier(role)))
         yield
 

@@ -286,7 +286,7 @@ stable
 set search_path = ''
 as $$
 declare
-    origin constant timestamptz := '2000-01-01 00:00:00+00';
+    origin constant timestamptz := timestamptz '2000-01-01 00:00:00+00';
     until timestamptz := coalesce(get_metric_series.to_time, now());
     since timestamptz := coalesce(get_metric_series.from_time, until - interval '1 hour');
 begin
@@ -513,7 +513,8 @@ create trigger a_judge after insert on public.system_metrics
     referencing new table as inserted
     for each statement execute function private.system_metrics_judge();
 
--- Set a metric's threshold and judge the newest value by it. Definer: nobody may write states and events directly.
+-- Set a metric's threshold and judge the newest value by it. Definer: nobody may write states and events directly; so it
+-- asks for itself who is calling, like the other one below.
 create function private.store_metric_threshold(metric text, warning numeric, critical numeric, direction text)
 returns public.metric_thresholds
 language plpgsql
@@ -524,6 +525,7 @@ declare
     newest public.system_metrics;
     threshold public.metric_thresholds;
 begin
+    perform private.require_service();
     insert into public.metric_thresholds as thresholds (metric, warning, critical, direction)
     values (
         store_metric_threshold.metric, store_metric_threshold.warning, store_metric_threshold.critical,
@@ -600,7 +602,7 @@ security definer
 set search_path = ''
 as $$
     delete from public.metric_thresholds as thresholds
-    where thresholds.metric = remove_metric_threshold.metric
+    where thresholds.metric = remove_metric_threshold.metric and private.is_service()
     returning thresholds.*;
 $$;
 comment on function private.remove_metric_threshold is 'Remove a metric''s threshold; null when there is none.';

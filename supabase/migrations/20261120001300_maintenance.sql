@@ -12,8 +12,6 @@ insert into private.settings (name, value, description) values
     ('retention_days_security_events', '365', 'Days that a security event stays; null is for ever.'),
     ('retention_days_rate_limits', '1', 'Days that a window of a rate limit stays after its end; null is for ever.');
 
-create index jobs_by_finish on public.jobs (finished_at) where finished_at is not null;
-
 -- Whether a named consumer has not committed all events of a job. A job that is deleted takes its events with it, so
 -- one that a listener still has to learn of must wait: for as long as the listener stays away.
 create function private.has_unread_events(job_id uuid)
@@ -37,7 +35,8 @@ comment on function private.has_unread_events is 'Whether a consumer has not com
 grant execute on function private.has_unread_events to service_role;
 
 -- Delete at most max_rows of the jobs that ended before a moment, the oldest first. What somebody else works on is
--- left for the next time, so this waits for nobody and cannot deadlock. Definer: nobody may delete from the table.
+-- left for the next time, so this waits for nobody and cannot deadlock. Definer: nobody may delete from the table; so it
+-- asks for itself who is calling, like the next one.
 create function private.remove_finished_jobs(before timestamptz, max_rows integer)
 returns bigint
 language plpgsql
@@ -47,6 +46,7 @@ as $$
 declare
     removed bigint;
 begin
+    perform private.require_admin();
     delete from public.jobs where jobs.id = any (array(
         select old.id from public.jobs as old
         where old.finished_at < before and not private.has_unread_events(old.id)
@@ -72,6 +72,7 @@ as $$
 declare
     removed bigint;
 begin
+    perform private.require_admin();
     execute format(
         'delete from %1$s where ctid = any (array('
         'select ctid from %1$s where %2$I < $1 order by %2$I limit $2 for update skip locked))',
@@ -85,7 +86,8 @@ comment on function private.remove_old_rows is 'Delete rows of a table that are 
 grant execute on function private.remove_old_rows to authenticated, service_role;
 
 -- Delete the jobs that ended more than `days` ago, with all that belongs to them. Those stay for now that somebody works
--- on, and those with events that a consumer has not committed.
+-- on, and those with events that a consumer has not committed. All in one transaction; where very many have piled up,
+-- enforce_data_retention takes them in steps.
 create function public.cleanup_old_jobs(days integer default 30)
 returns bigint
 language plpgsql
@@ -190,13 +192,14 @@ language plpgsql
 set search_path = ''
 as $$
 declare
+    extension_schema name;
     task record;
     scheduled integer := 0;
 begin
-    if not exists (
-        select from pg_catalog.pg_proc join pg_catalog.pg_namespace on pg_namespace.oid = pronamespace
-        where nspname = 'cron' and proname = 'schedule' and has_schema_privilege(pg_namespace.oid, 'usage')
-    ) then
+    select nspname into extension_schema
+    from pg_catalog.pg_proc join pg_catalog.pg_namespace on pg_namespace.oid = pronamespace
+    where nspname = 'cron' and proname = 'schedule' and has_schema_privilege(pg_namespace.oid, 'usage');
+    if not found then
         return 0;
     end if;
     for task in
@@ -207,7 +210,7 @@ begin
         where to_regproc(function) is not null
     loop
         -- By name only: without pg_cron there is no such function to refer to.
-        execute 'select cron.schedule($1, $2, $3)'
+        execute format('select %I.schedule($1, $2, $3)', extension_schema)
         using task.name, task.schedule, format('select %s()', task.function);
         scheduled := scheduled + 1;
     end loop;
@@ -244,7 +247,7 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-    fixed constant jsonb := '{
+    fixed constant jsonb := jsonb '{
         "timezone": "UTC", "datestyle": "ISO, MDY", "intervalstyle": "postgres", "extra_float_digits": "1",
         "bytea_output": "hex", "quote_all_identifiers": "off", "standard_conforming_strings": "on"
     }';
@@ -293,6 +296,10 @@ begin
             from relations, aclexplode(coalesce(relacl, acldefault('r', relowner))) as privilege
             where relkind in ('r', 'p', 'v', 'm')
             union all
+            select 'sequence ' || name, relowner, privilege.*
+            from relations, aclexplode(coalesce(relacl, acldefault('S', relowner))) as privilege
+            where relkind = 'S'
+            union all
             select 'column ' || name, relowner, privilege.*
             from columns, aclexplode(attacl) as privilege
             union all
@@ -310,6 +317,8 @@ begin
             union all
             select 'view', relations.name, concat_ws(' ', reloptions::text, pg_get_viewdef(relations.oid))
             from relations where relkind in ('v', 'm')
+            union all
+            select 'sequence', relations.name, '' from relations where relkind = 'S'
             union all
             select 'column', columns.name, concat_ws(
                 ' ', format_type(atttypid, atttypmod), case attnotnull when true then 'not null' end,
@@ -462,7 +471,8 @@ grant execute on function public.verify_database_schema to authenticated, servic
 -- Health ------------------------------------------------------------------------------------
 
 -- One part of the database's health, or null where it cannot be had: the view belongs to an extension that is not there,
--- a right is missing, the server is a replica. Definer: the owner sees more of the server than the API's roles.
+-- a right is missing, the server is a replica. Definer: the owner sees more of the server than the API's roles, so
+-- nobody but a backend gets an answer.
 create function private.health_part(part text)
 returns jsonb
 language plpgsql
@@ -474,9 +484,10 @@ declare
     statistics_schema name;
     measured jsonb;
 begin
+    perform private.require_service();
     case part
         when 'connections' then
-            return (
+            measured := (
                 select jsonb_build_object(
                     'used', coalesce(sum(states.sessions), 0),
                     'max', current_setting('max_connections')::integer,
@@ -490,7 +501,7 @@ begin
                 ) as states
             );
         when 'cache_hit_ratio' then
-            return (
+            measured := (
                 select to_jsonb(round(blks_hit::numeric / nullif(blks_hit + blks_read, 0), 4))
                 from pg_catalog.pg_stat_database where datname = current_database()
             );
@@ -507,9 +518,8 @@ begin
                 'order by total_exec_time desc limit 10) as slowest',
                 statistics_schema
             ) into measured;
-            return measured;
         when 'long_queries' then
-            return (
+            measured := (
                 select coalesce(jsonb_agg(to_jsonb(longest) order by longest.seconds desc), '[]') from (
                     select
                         activity.pid, activity.usename as role, activity.wait_event_type, activity.wait_event,
@@ -524,7 +534,7 @@ begin
             );
         when 'oldest_transaction' then
             -- What keeps vacuum from removing anything newer. An empty object: there is none but this one.
-            return coalesce((
+            measured := coalesce((
                 select jsonb_build_object(
                     'pid', activity.pid, 'role', activity.usename, 'state', activity.state,
                     'seconds', round(extract(epoch from clock_timestamp() - activity.xact_start), 3)
@@ -535,14 +545,14 @@ begin
                 order by activity.xact_start limit 1
             ), '{}');
         when 'transaction_ids' then
-            return (
+            measured := (
                 select jsonb_build_object(
                     'age', age(datfrozenxid), 'freeze_at', current_setting('autovacuum_freeze_max_age')::bigint
                 )
                 from pg_catalog.pg_database where datname = current_database()
             );
         when 'size' then
-            return jsonb_build_object(
+            measured := jsonb_build_object(
                 'database_bytes', pg_database_size(current_database()),
                 'tables', (
                     select coalesce(jsonb_agg(to_jsonb(largest) order by largest.bytes desc), '[]') from (
@@ -557,7 +567,7 @@ begin
                 )
             );
         when 'dead_tuples' then
-            return (
+            measured := (
                 select coalesce(jsonb_agg(to_jsonb(worst) order by worst.dead desc), '[]') from (
                     select
                         format('%s.%s', tables.schemaname, tables.relname) as table,
@@ -570,7 +580,7 @@ begin
                 ) as worst
             );
         when 'replication' then
-            return jsonb_build_object(
+            measured := jsonb_build_object(
                 'is_replica', pg_is_in_recovery(),
                 'replicas', (
                     select coalesce(jsonb_agg(jsonb_build_object(
@@ -581,7 +591,7 @@ begin
                 )
             );
         when 'slots' then
-            return (
+            measured := (
                 select coalesce(jsonb_agg(jsonb_build_object(
                     'name', slot_name, 'plugin', plugin, 'active', active, 'wal_status', wal_status,
                     'lag_bytes', pg_wal_lsn_diff(
@@ -592,19 +602,19 @@ begin
                 from pg_catalog.pg_replication_slots
             );
         when 'queue' then
-            return jsonb_build_object(
+            measured := jsonb_build_object(
                 'pending', (select count(*) from public.jobs where jobs.status = 'pending'),
                 'processing', (select count(*) from public.jobs where jobs.status = 'processing'),
                 'stalled', private.health_part('stalled')
             );
         when 'stalled' then
-            return (
+            measured := (
                 select to_jsonb(count(*)) from public.job_claims as claims
                 where claims.ended_at is null and claims.lease_expires_at < clock_timestamp()
             );
         when 'event_log' then
             -- No committed row can be of a transaction that has not begun, unless the rows come from another cluster.
-            return jsonb_build_object(
+            measured := jsonb_build_object(
                 'newest_id', (select max(events.id) from public.job_events as events),
                 'from_the_future', exists (
                     select from public.job_events as events
@@ -614,7 +624,7 @@ begin
             );
         when 'consumers' then
             -- Counted up to 10,000: further behind is far behind.
-            return (
+            measured := (
                 select coalesce(jsonb_agg(jsonb_build_object(
                     'name', consumers.name, 'unread', unread.events,
                     'lag_seconds', round(extract(epoch from clock_timestamp() - unread.oldest), 3)
@@ -629,6 +639,7 @@ begin
                 ) as unread
             );
     end case;
+    return measured;
 exception
     when others then
         return null;
@@ -670,6 +681,7 @@ begin
             case when (health #>> '{oldest_transaction,seconds}')::numeric > 3600 then 'transaction_open_for_an_hour' end,
             case when health @? '$.slots[*] ? (@.wal_status == "lost" || @.wal_status == "unreserved")'
                 then 'slot_too_far_behind' end,
+            case when health @? '$.consumers[*] ? (@.lag_seconds > 86400)' then 'consumer_behind_for_a_day' end,
             case when (health #>> '{event_log,from_the_future}')::boolean then 'event_log_from_another_cluster' end
         ], null))
     );

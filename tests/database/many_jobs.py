@@ -53,11 +53,29 @@ _JOBS = """
 """
 
 _EVENTS = """
-    insert into public.job_events (job_id, seq, type, status, is_terminal, progress_percentage, created_at)
+    insert into public.job_events (
+        xid, job_id, user_id, seq, type, status, is_terminal, progress_percentage, created_at
+    )
     select
-        id, seq, case when seq = 1 then 'job.created' else 'job.status' end, status, is_terminal,
+        -- Made up, and earlier than any transaction that is still to come.
+        (3 + dense_rank() over (order by created_at) / 100)::text::xid8,
+        id, user_id, seq, case when seq = 1 then 'job.created' else 'job.status' end, status, is_terminal,
         progress_percentage, created_at
     from public.jobs, generate_series(1, event_seq) as seq
+"""
+
+# One claim on each job that is or was being processed, of the newest 5 %.
+_CLAIMS = """
+    insert into public.job_claims (job_id, worker, claimed_at, lease_expires_at, ended_at, outcome)
+    select
+        id, 'worker ' || i %% 50, started_at,
+        case when finished_at is null then now() else started_at end + '1 day',
+        finished_at, case when finished_at is not null then status::text end
+    from (
+        select *, row_number() over (order by started_at) as i
+        from public.jobs where event_seq = 4 or status = 'processing'
+    ) as claimed
+    where %(total)s > 0
 """
 
 # Checks that call functions of ours cost more than all else; these rows hold to them.
@@ -81,6 +99,7 @@ def fill(database: Database, total: int) -> None:
         session.execute("set maintenance_work_mem = '256MB'")
         _insert(session, "public.jobs", _JOBS, total)
         _insert(session, "public.job_events", _EVENTS, total)
+        session.execute(_CLAIMS, {"total": total})
         session.execute("vacuum analyze")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -47,9 +48,8 @@ class Plan:
 def as_actor(session: Session, role: str, claims: Mapping[str, Any]) -> Iterator[None]:
     """A transaction in a role with a token's claims; nothing of it stays."""
     with session.transaction(force_rollback=True):
-        session.execute(
-            "select set_config('request.jwt.claims', %s, true)", (json.dumps({"role": role, **claims}),)
-        )
+        token = {"role": role, "exp": int(time.time()) + 600, **claims}
+        session.execute("select set_config('request.jwt.claims', %s, true)", (json.dumps(token),))
         session.execute(sql.SQL("set local role {}").format(sql.Identifier(role)))
         yield
 

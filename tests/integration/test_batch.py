@@ -511,7 +511,7 @@ def test_problem_inside_an_argument__keeps_its_path(database: Database) -> None:
     )
 
     assert found["calls[0].arguments.elements[1].type"].startswith("needs text_content")
-    assert found["calls[0].arguments.elements[2].colour"] == "is no property of an element"
+    assert found["calls[0].arguments.elements[2].colour"] == "is not known"
     assert found["calls[0].arguments.elements[3]"] == "must be a JSON object"
 
 

@@ -95,7 +95,7 @@ def test_key_of_a_deleted_job__is_free_again(database: Session) -> None:
     assert new_job(database, idempotency_key=mine)["id"] != job_id
 
 
-def test_keys__of_different_callers_do_not_meet(target: Target, database: Session) -> None:
+def test_keys__of_different_callers_do_not_meet(database: Session) -> None:
     mine = key()
     made = [new_job(database, idempotency_key=mine)["id"]]
     for _ in range(2):

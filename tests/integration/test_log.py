@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from sql import Session, acting, new_job, refused, row, rows
-from support import Target, eventually
+from support import Target
 
 pytestmark = pytest.mark.local_stack
 
@@ -275,7 +275,7 @@ def test_consumers__are_for_backends(log: Session, function: str) -> None:
 # Broadcast
 
 
-async def test_events__are_broadcast_where_the_setting_says_so(own_target: Target, log: Session) -> None:
+def test_events__are_broadcast_where_the_setting_says_so(log: Session) -> None:
     user_id = uuid4()
     quiet = new_job(log, user_id=user_id)["id"]
     log.execute("update private.settings set value = 'true' where name = 'broadcast_job_events'")
@@ -313,14 +313,12 @@ def test_topics__are_heard_by_those_who_see_the_job(log: Session) -> None:
         assert not hears("authenticated", owner, topic)
 
 
-async def test_log_of_a_job__is_read_by_type(log: Session) -> None:
+def test_log_of_a_job__is_read_by_type(log: Session) -> None:
     job_id = new_job(log)["id"]
     row(log, "update_job_status", job_id=job_id, status="processing")
     for percent in (1, 2, 3):
         row(log, "update_job_progress", job_id=job_id, progress_percentage=percent)
 
-    async def check() -> None:
-        found = rows(log, "read_job_events", job_id=job_id, types=["job.progress"])
-        assert [event["seq"] for event in found] == [3, 4, 5]
+    found = rows(log, "read_job_events", job_id=job_id, types=["job.progress"])
 
-    await eventually(check)
+    assert [event["seq"] for event in found] == [3, 4, 5]

@@ -226,7 +226,7 @@ def test_log_many__names_what_is_wrong_and_logs_nothing(target: Target) -> None:
         "operations[4].operation": "must be one of upload, download, delete, access",
         "operations[5].duration_ms": "must be a whole number that fits bigint",
         "operations[5].job_id": "must be a UUID",
-        "operations[5].filesize": "is not known here",
+        "operations[5].filesize": "is not known",
     }
     assert call(target, "get_storage_operations", bucket=given[0]["bucket"])["items"] == []
 

@@ -4,9 +4,7 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from statistics import mean, quantiles
@@ -18,6 +16,7 @@ import psycopg
 import pytest
 
 from reelbase import AsyncReelbase, Job, JobStatus
+from sql import acting
 from support import Target, eventually
 
 Database = psycopg.Connection[tuple[Any, ...]]
@@ -103,17 +102,6 @@ def all_pages(target: Target, **arguments: Any) -> list[Row]:
 
 def urls(rows: list[Row]) -> list[str]:
     return [row["url"] for row in rows]
-
-
-@contextmanager
-def acting(session: Database, role: str, **claims: Any) -> Iterator[None]:
-    """A transaction in the role of an actor, as the Data API makes one."""
-    with session.transaction():
-        session.execute(
-            "select set_config('request.jwt.claims', %s, true), set_config('role', %s, true)",
-            (json.dumps({"role": role, **claims}), role),
-        )
-        yield
 
 
 @pytest.fixture
@@ -243,7 +231,7 @@ def test_log_many__names_what_is_wrong_and_logs_nothing(target: Target, job: Job
 
     assert problems(target, "log_url_accesses", accesses=given) == {
         "accesses[2].client_ip": "must be an IP address",
-        "accesses[2].referer": "is not known here",
+        "accesses[2].referer": "is not known",
         "accesses[3].bytes_sent": "must be bytes, not negative",
         "accesses[4].accessed_at": "must be a time, as ISO 8601 writes it",
         "accesses[4].job_id": "is required",
@@ -768,7 +756,7 @@ def test_lists_and_reports__read_what_they_return_and_no_more(own_target: Target
             f"get_url_accesses_by('country', {hour})",
             f"get_url_accesses_by('day', job_id => '{row[0]}')",
         ):
-            with acting(session, role, app_metadata={"role": "service_account"}):
+            with acting(session, role, {"app_metadata": {"role": "service_account"}}):
                 session.execute(f"select {query}")
                 scans, read = session.execute(
                     """
