@@ -604,6 +604,9 @@ comment on view public.job_status_realtime is
     'What is shown of a job while it is watched; event_seq is where watching goes on.';
 grant select on public.job_status_realtime to anon, authenticated, service_role;
 
+-- As small as there are jobs to do, however many have ended.
+create index jobs_active on public.jobs (created_at, id) where finished_at is null;
+
 -- Jobs that wait or are processed. That a job has not ended is asked by finished_at: a comparison of statuses is not
 -- leakproof, so with row-level security it could not use an index.
 create view public.active_jobs with (security_invoker = true) as
