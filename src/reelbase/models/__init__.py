@@ -1,24 +1,73 @@
 """Values the database returns: frozen, typed, tolerant of columns and enum values a newer database adds."""
 
-from reelbase.models.base import Model
-from reelbase.models.element import Element, ElementSpec, ElementType, FitMode
-from reelbase.models.event import EventType, JobEvent
-from reelbase.models.job import Job, JobPage, JobStatus, ResponseType, VideoJob
+from reelbase.models.access import (
+    UrlAccess,
+    UrlAccessGroup,
+    UrlAccessPage,
+    UrlAccessSpec,
+    UrlAccessStatistics,
+)
+from reelbase.models.base import Model, Page
+from reelbase.models.element import Element, ElementPage, ElementSpec, ElementState, ElementType, FitMode
+from reelbase.models.event import EventConsumer, EventPage, EventType, JobEvent
+from reelbase.models.job import Job, JobPage, JobSpec, JobStatus, ResponseType
+from reelbase.models.queue import ClaimedJob, ClaimOutcome, ClaimState, ClaimStatus, JobClaim, QueueState
+from reelbase.models.security import RateLimit, SecurityEvent, SecurityEventPage, Severity, UserRole
+from reelbase.models.storage import (
+    StorageBucketUsage,
+    StorageOperation,
+    StorageOperationPage,
+    StorageOperationSpec,
+    StorageOperationType,
+    StoragePerformance,
+    StorageStatistics,
+)
 from reelbase.models.timeline import ProcessingStep, TimelineStep
+from reelbase.models.video import JobDetails, VideoJob
 
 __all__ = [
+    "ClaimOutcome",
+    "ClaimState",
+    "ClaimStatus",
+    "ClaimedJob",
     "Element",
+    "ElementPage",
     "ElementSpec",
+    "ElementState",
     "ElementType",
+    "EventConsumer",
+    "EventPage",
     "EventType",
     "FitMode",
     "Job",
+    "JobClaim",
+    "JobDetails",
     "JobEvent",
     "JobPage",
+    "JobSpec",
     "JobStatus",
     "Model",
+    "Page",
     "ProcessingStep",
+    "QueueState",
+    "RateLimit",
     "ResponseType",
+    "SecurityEvent",
+    "SecurityEventPage",
+    "Severity",
+    "StorageBucketUsage",
+    "StorageOperation",
+    "StorageOperationPage",
+    "StorageOperationSpec",
+    "StorageOperationType",
+    "StoragePerformance",
+    "StorageStatistics",
     "TimelineStep",
+    "UrlAccess",
+    "UrlAccessGroup",
+    "UrlAccessPage",
+    "UrlAccessSpec",
+    "UrlAccessStatistics",
+    "UserRole",
     "VideoJob",
 ]
