@@ -1,6 +1,6 @@
 """A Call: one use of an SQL function, as data."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sized
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -54,7 +54,7 @@ class Call(Generic[T]):
 
     def shown_arguments(self) -> dict[str, Any]:
         """The arguments for an error report: no long texts, no objects."""
-        return {name: _shown(value) for name, value in self.payload().items()}
+        return {name: _shown(value) for name, value in self.arguments.items() if value is not None}
 
 
 def _json(value: Any) -> Any:
@@ -74,8 +74,9 @@ def _name(result: Any) -> str:
 
 
 def _shown(value: Any) -> Any:
-    if isinstance(value, str) and len(value) > _SHOWN_LENGTH:
-        return f"{value[:_SHOWN_LENGTH]}… ({len(value)} characters)"
-    if isinstance(value, dict | list):
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, Sized) and not isinstance(value, str):
         return f"<{len(value)} items>"
-    return value
+    text = str(value)
+    return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}… ({len(text)} characters)"

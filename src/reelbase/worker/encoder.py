@@ -6,9 +6,10 @@ import shutil
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from errno import ENOSPC
 from pathlib import Path
 
-from reelbase.worker.errors import RenderError
+from reelbase.worker.errors import PassingRenderError, RenderError
 
 OnProgress = Callable[[float], Awaitable[None]]
 
@@ -38,7 +39,7 @@ def _carried() -> Path:
 
         return Path(get_ffmpeg_exe())
     except (ImportError, RuntimeError) as error:
-        raise RenderError(
+        raise PassingRenderError(
             "ffmpeg_missing",
             "There is no ffmpeg; install it, or `pip install reelbase[worker]`, which brings one.",
         ) from error
@@ -85,7 +86,8 @@ async def _start(arguments: Sequence[str]) -> Process:
             executable, *_COMMON, *arguments, stdout=PIPE, stderr=PIPE
         )
     except OSError as error:
-        raise RenderError("ffmpeg_missing", f"{executable} cannot be run: {error.strerror}.") from error
+        reason = f"{executable} cannot be run: {error.strerror}."
+        raise PassingRenderError("ffmpeg_missing", reason) from error
     _lower_priority(process.pid)
     return process
 
@@ -147,9 +149,11 @@ def _failure(code: int, errors: str) -> RenderError:
     details = {"exit_code": code, "stderr": errors}
     if "Unknown encoder" in errors:
         reason = "This ffmpeg has no encoder for the output format; install a complete build."
-        return RenderError("unsupported_format", reason, details=details)
+        return PassingRenderError("unsupported_format", reason, details=details)
     if code < 0:
         reason = f"ffmpeg was ended by signal {-code}; without memory the system does that."
-        return RenderError("encoding_failed", reason, details=details)
+        return PassingRenderError("encoding_failed", reason, details=details)
+    if os.strerror(ENOSPC) in errors:
+        return PassingRenderError("disk_full", "There is no room for the video.", details=details)
     last = errors.rpartition("\n")[2] or "it gave no reason"
     return RenderError("encoding_failed", f"ffmpeg stopped with code {code}: {last}.", details=details)
