@@ -112,8 +112,7 @@ def test_create_video__refuses_a_misspelt_property(
         database.execute("select create_video_job('mp4', 64, 64, %s)", (elements,))
 
     assert caught.value.diag.message_primary == (
-        "elements[0].x_position must be pixels (640, 640px) or percent (50%); "
-        "elements[0].widht is not known"
+        "elements[0].x_position must be pixels (640, 640px) or percent (50%); elements[0].widht is not known"
     )
 
 

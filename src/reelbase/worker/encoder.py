@@ -17,6 +17,8 @@ _COMMON = (
     *("-nostdin", "-hide_banner", "-nostats", "-y"),
     *("-loglevel", "error", "-progress", "pipe:1", "-stats_period", "0.25"),
 )
+_NOT_RUN = {126, 127}
+"""What setpriv ends with when it cannot run what it was to run."""
 _TAIL = 4_000
 _GRACE = 3.0
 _NICENESS = 10
@@ -83,13 +85,19 @@ async def _start(arguments: Sequence[str]) -> Process:
     executable = find_ffmpeg()
     try:
         process = await asyncio.create_subprocess_exec(
-            executable, *_COMMON, *arguments, stdout=PIPE, stderr=PIPE
+            *_leash(), executable, *_COMMON, *arguments, stdout=PIPE, stderr=PIPE
         )
     except OSError as error:
         reason = f"{executable} cannot be run: {error.strerror}."
         raise PassingRenderError("ffmpeg_missing", reason) from error
     _lower_priority(process.pid)
     return process
+
+
+def _leash() -> list[str | Path]:
+    """Where the system can do it, ffmpeg is ended with this process even if that is killed."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
 
 
 def _lower_priority(pid: int) -> None:
@@ -150,6 +158,8 @@ def _failure(code: int, errors: str) -> RenderError:
     if "Unknown encoder" in errors:
         reason = "This ffmpeg has no encoder for the output format; install a complete build."
         return PassingRenderError("unsupported_format", reason, details=details)
+    if code in _NOT_RUN:
+        return PassingRenderError("ffmpeg_missing", f"ffmpeg cannot be run: {errors}.", details=details)
     if code < 0:
         reason = f"ffmpeg was ended by signal {-code}; without memory the system does that."
         return PassingRenderError("encoding_failed", reason, details=details)
