@@ -572,14 +572,23 @@ $$;
 comment on function private.client_ip is 'The caller''s address as the trusted proxy saw it, or null.';
 grant execute on function private.client_ip to anon, authenticated, service_role;
 
--- The one job that a watch token lets its holder see: the claim `watch_job_id` of a short-lived JWT.
+-- The one job that a watch token lets its holder see: the claim `watch_job_id` of a short-lived JWT. A token that is not to
+-- expire within a day, or names no job, is none of ours: its holder sees no job at all, for no job has the nil UUID.
 create function private.watched_job()
 returns uuid
 language sql
 stable
 set search_path = ''
 as $$
-    select nullif(auth.jwt() ->> 'watch_job_id', '')::uuid;
+    select case
+        when claims ->> 'watch_job_id' is null then null
+        when claims ->> 'watch_job_id' ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'
+            and jsonb_typeof(claims -> 'exp') = 'number'
+            and (claims ->> 'exp')::numeric <= extract(epoch from now()) + 86400
+            then (claims ->> 'watch_job_id')::uuid
+        else '00000000-0000-0000-0000-000000000000'
+    end
+    from auth.jwt() as claims;
 $$;
 comment on function private.watched_job is 'The job named in the caller''s watch token, or null.';
 grant execute on function private.watched_job to anon, authenticated, service_role;

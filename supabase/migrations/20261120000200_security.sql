@@ -1,6 +1,7 @@
 -- Security: what happened that an admin should know, how often a caller may call, and what an admin did.
 --
--- The seeds' functions in the schema `auth` stand in `public` here: hosted Supabase lets nobody create in `auth`.
+-- user_role, is_admin, client_ip and can_subscribe_to_job stand in `public`, where others expect them in `auth`: hosted
+-- Supabase lets nobody create there.
 
 -- Who is calling, for clients ---------------------------------------------------------------
 

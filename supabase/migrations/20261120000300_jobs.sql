@@ -150,7 +150,7 @@ create index jobs_by_status on public.jobs (status, created_at, id);
 create index jobs_by_user on public.jobs (user_id, created_at, id);
 create index jobs_by_client_ip on public.jobs (client_ip, created_at, id);
 create index jobs_by_format on public.jobs (output_format, created_at, id);
-create index jobs_finished on public.jobs (finished_at, id);
+create index jobs_finished on public.jobs (finished_at, id) where finished_at is not null;
 create index jobs_metadata on public.jobs using gin (metadata jsonb_path_ops);
 create index jobs_error_text on public.jobs using gin (private.error_words(error_code, error_message))
     where finished_at is not null;

@@ -22,8 +22,8 @@ create table public.storage_operations (
     constraint storage_operations_duration_in_range check (duration_ms between 0 and 604800000),
     constraint storage_operations_error_code_length check (length(error_code) between 1 and 100),
     constraint storage_operations_error_message_length check (length(error_message) between 1 and 10000),
-    constraint storage_operations_error_code_only_of_failure check (error_code is null or not success),
-    constraint storage_operations_error_message_only_of_failure check (error_message is null or not success),
+    constraint storage_operations_error_code_only_of_failure check (error_code is null or success is false),
+    constraint storage_operations_error_message_only_of_failure check (error_message is null or success is false),
     constraint storage_operations_metadata_is_object check (private.is_plain_object(metadata, 65536)),
     constraint storage_operations_idempotency_key_length check (length(idempotency_key) between 1 and 200)
 );
@@ -62,10 +62,11 @@ grant insert (
     error_code, error_message, metadata, idempotency_key, created_at
 ) on public.storage_operations to authenticated, service_role;
 
+-- No `exists`: beside an `or`, Postgres may answer that one by reading all jobs that the caller sees.
 create policy "Who sees a job sees its storage operations; backends see all" on public.storage_operations
     for select to anon, authenticated using (
         (select private.is_service())
-        or exists (select from public.jobs where jobs.id = storage_operations.job_id)
+        or job_id = (select jobs.id from public.jobs where jobs.id = storage_operations.job_id)
     );
 create policy "Backends log storage operations" on public.storage_operations
     for insert to authenticated with check ((select private.is_service()));

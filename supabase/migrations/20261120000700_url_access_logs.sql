@@ -20,7 +20,7 @@ as $$
     select network(set_masklen(plain, least(masklen(plain), case family(plain) when 4 then 24 else 48 end)))
     from (
         select case
-            when address << '::ffff:0:0/96' or address = '::ffff:0:0/96'
+            when address <<= '::ffff:0:0/96'
                 then set_masklen('0.0.0.0'::inet + (address - '::ffff:0:0'::inet), masklen(address) - 96)
             else address
         end

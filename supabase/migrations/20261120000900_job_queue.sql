@@ -162,6 +162,8 @@ returns setof public.claimed_job
 language plpgsql
 set search_path = ''
 as $$
+declare
+    taken bigint[];
 begin
     perform private.require_service();
     if worker is null or length(worker) not between 1 and 200 then
@@ -176,14 +178,20 @@ begin
     if private.setting('queue_paused') = 'true' then
         return;
     end if;
+    -- Apart from the next query, whose view of the jobs would else be the one before.
+    taken := array(
+        select claims.id
+        from private.take_jobs(worker, max_jobs, lease, formats, coalesce(min_priority, -1000)) as claims
+    );
     return query
         select
             claims.id,
             claims.lease_expires_at,
             (select count(*)::integer from public.job_claims as all_claims where all_claims.job_id = claims.job_id),
             jobs
-        from private.take_jobs(worker, max_jobs, lease, formats, coalesce(min_priority, -1000)) as claims
+        from public.job_claims as claims
         join public.jobs on jobs.id = claims.job_id
+        where claims.id = any (taken)
         order by claims.id;
 end;
 $$;
@@ -421,7 +429,7 @@ begin
     end if;
     -- Words that the job itself could not hold are refused here too.
     perform private.refuse_arguments(problems) from private.row_problems('public.jobs', jsonb_build_object(
-        'status', 'failed', 'error_code', error_code, 'error_message', error_message,
+        'error_code', error_code, 'error_message', error_message,
         'error_details', coalesce(error_details, '{}')
     )) as problems where problems <> '[]';
     perform private.end_claim(job.id, 'retried', error_code, error_message);
@@ -501,11 +509,13 @@ returns setof public.jobs
 language plpgsql
 set search_path = ''
 as $$
+declare
+    rescued uuid[];
 begin
     perform private.require_service();
     perform private.require_range('max_jobs', max_jobs, 1, 1000);
-    return query
-        select jobs.* from private.rescue(max_jobs) as rescued (id) join public.jobs on jobs.id = rescued.id;
+    rescued := array(select private.rescue(max_jobs));
+    return query select * from public.jobs where id = any (rescued);
 end;
 $$;
 comment on function public.rescue_stalled_jobs is 'Take jobs from workers that fell silent; returns them. Backends only.';

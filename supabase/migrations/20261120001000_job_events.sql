@@ -537,7 +537,7 @@ begin
 exception
     when check_violation or not_null_violation then
         perform private.refuse_arguments(private.row_problems('public.event_consumers', jsonb_build_object(
-            'name', name, 'holder', holder
+            'name', name, 'holder', holder, 'lease_expires_at', now()
         )), sqlerrm);
         return null;
 end;
@@ -726,14 +726,18 @@ language plpgsql
 security definer
 set search_path = ''
 as $$
+declare
+    event public.job_events;
 begin
     if private.setting('broadcast_job_events') = 'true'
         and to_regprocedure('realtime.send(jsonb,text,text,boolean)') is not null
     then
-        execute 'select realtime.send(to_jsonb(added), added.type, ''job:'' || added.job_id, true) from unnest($1) as added'
-        using (select array_agg(added order by id) from added);
-        execute 'select realtime.send(to_jsonb(added), added.type, ''user:'' || added.user_id, true) from unnest($1) as added'
-        using (select array_agg(added order by id) from added where added.user_id is not null);
+        for event in select * from added order by id loop
+            execute 'select realtime.send($1, $2, $3, true)' using to_jsonb(event), event.type, 'job:' || event.job_id;
+            if event.user_id is not null then
+                execute 'select realtime.send($1, $2, $3, true)' using to_jsonb(event), event.type, 'user:' || event.user_id;
+            end if;
+        end loop;
     end if;
     return null;
 end;

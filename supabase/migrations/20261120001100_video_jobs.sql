@@ -96,12 +96,19 @@ returns setof public.jobs
 language plpgsql
 set search_path = ''
 as $$
+declare
+    ids uuid[];
 begin
     perform private.require_list('jobs', jobs, 500);
+    ids := array(
+        select inserted.id
+        from private.insert_video_jobs(create_jobs.jobs, 'jobs[%s].') with ordinality as inserted (id, place)
+        order by inserted.place
+    );
     return query
         select made.*
-        from private.insert_video_jobs(create_jobs.jobs, 'jobs[%s].') with ordinality as inserted (id, place)
-        cross join lateral private.visible_job(inserted.id) as made
+        from unnest(ids) with ordinality as inserted (id, place)
+        join public.jobs as made on made.id = inserted.id
         order by inserted.place;
 end;
 $$;

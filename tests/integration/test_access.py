@@ -1,8 +1,8 @@
 """Who may see and do what: anonymous by address, users, watch tokens, service accounts, the service key."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import httpx
@@ -20,6 +20,7 @@ from reelbase import (
     PermissionDenied,
     ProcessingStep,
 )
+from sql import acting
 from support import Target, text
 
 OWNER = uuid4()
@@ -260,17 +261,24 @@ def test_event_log__cannot_be_written_by_anyone(target: Target, role: str) -> No
         session.execute("insert into job_events (job_id, seq) values (%s, 1)", (uuid4(),))
 
 
-@contextmanager
-def acting(
-    session: psycopg.Connection[tuple[object, ...]], role: str, claims: dict[str, object]
-) -> Iterator[None]:
-    """A transaction in the role of an actor, as the Data API makes one."""
-    with session.transaction():
-        session.execute(
-            "select set_config('request.jwt.claims', %s, true)", (json.dumps({"role": role, **claims}),)
-        )
-        session.execute(sql.SQL("set local role {}").format(sql.Identifier(role)))
-        yield
+@pytest.mark.parametrize("expiry", [None, 86_500, 10**9, "soon"])
+async def test_watch_token__that_is_not_short_lived_shows_nothing(
+    database: psycopg.Connection[tuple[object, ...]], job: Job, expiry: object
+) -> None:
+    claims: dict[str, object] = {"watch_job_id": str(job.id), "sub": str(OWNER)}
+    claims["exp"] = int(time.time()) + expiry if isinstance(expiry, int) else expiry
+
+    with acting(database, "authenticated", claims):
+        assert database.execute("select count(*) from jobs").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("job_id", ["", "all", "1", "00000000-0000-0000-0000-000000000000"])
+async def test_watch_token__for_no_job_shows_nothing(target: Target, job: Job, job_id: str) -> None:
+    async with target.user(OWNER, watch_job_id=job_id) as holder:
+        assert not await can_read(holder, job.id)
+        assert (await holder.jobs.list()).items == ()
+        with pytest.raises(PermissionDenied):
+            await holder.jobs.create("mp4", 64, 64)
 
 
 async def test_wrong_key__is_an_authentication_error(target: Target) -> None:

@@ -43,7 +43,8 @@ def test_every_table__has_row_level_security_and_a_comment(database: Database) -
 def test_every_function__has_a_fixed_search_path_and_a_comment(database: Database) -> None:
     assert column(database, OUR_FUNCTIONS)
     assert (
-        column(database, f"{OUR_FUNCTIONS} and proconfig is distinct from array['search_path=\"\"']") == set()
+        column(database, f"""{OUR_FUNCTIONS} and (proconfig @> array['search_path=""']) is not true""")
+        == set()
     )
     assert column(database, f"{OUR_FUNCTIONS} and obj_description(p.oid, 'pg_proc') is null") == set()
 

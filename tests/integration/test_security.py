@@ -1,6 +1,7 @@
 """Security events, rate limits, the audit, and what everyone may ask about themselves."""
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from decimal import Decimal
@@ -57,7 +58,10 @@ def act(session: psycopg.Connection[Any], role: str, claims: dict[str, Any], add
     """Turn the present transaction into an actor's, as the Data API would."""
     session.execute(
         "select set_config('request.jwt.claims', %s, true), set_config('request.headers', %s, true)",
-        (json.dumps({"role": role, **claims}), json.dumps({"x-forwarded-for": address})),
+        (
+            json.dumps({"role": role, "exp": int(time.time()) + 600, **claims}),
+            json.dumps({"x-forwarded-for": address}),
+        ),
     )
     session.execute(sql.SQL("set local role {}").format(sql.Identifier(role)))
 
@@ -551,6 +555,23 @@ def test_anonymous_jobs__leave_one_event_a_window(alone: psycopg.Connection[Any]
             "details": {"key": "anonymous_jobs:203.0.113.1", "limit": 2, "per": "1 hour"},
         }
     ]
+
+
+@pytest.mark.local_stack
+def test_anonymous_jobs__of_many_sessions_at_once_stop_at_the_limit_and_leave_one_event(
+    own_target: Target, alone: psycopg.Connection[Any]
+) -> None:
+    alone.execute("update private.settings set value = '20' where name = 'anonymous_jobs_per_hour'")
+
+    def create(_: int) -> int:
+        with closing(own_target.connect()) as session:
+            return [limited(session, "203.0.113.1") for _ in range(10)].count(None)
+
+    with ThreadPoolExecutor(8) as pool:
+        created = list(pool.map(create, range(8)))
+
+    assert sum(created) == 20
+    assert len(limit_events(alone)) == 1
 
 
 @pytest.mark.local_stack

@@ -1,0 +1,634 @@
+-- System metrics: measurements of the platform, the limits that they should keep, and the events that crossing
+-- a limit causes.
+
+-- System events -----------------------------------------------------------------------------
+
+create table public.system_events (
+    id bigint generated always as identity primary key,
+    type text not null,
+    severity text not null,
+    data jsonb not null default '{}',
+    created_at timestamptz not null default clock_timestamp(),
+    constraint system_events_type_form check (
+        length(type) <= 100 and type ~ '^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$'
+    ),
+    constraint system_events_severity_known check (severity in ('info', 'warning', 'critical')),
+    constraint system_events_data_is_object check (private.is_plain_object(data, 65536))
+);
+alter table public.system_events enable row level security;
+
+comment on table public.system_events is 'What an operator should know about the platform itself.';
+comment on column public.system_events.data is 'What the type adds; for metric.threshold the metric, its value and both states.';
+comment on constraint system_events_type_form on public.system_events
+    is 'must be words of a-z, 0-9 and _ with dots between them, at most 100 characters';
+comment on constraint system_events_severity_known on public.system_events is 'must be info, warning or critical';
+comment on constraint system_events_data_is_object on public.system_events
+    is 'must be a plain JSON object of at most 64 KiB';
+
+create index system_events_newest on public.system_events (created_at desc, id desc);
+create index system_events_by_type on public.system_events (type, created_at desc, id desc);
+create index system_events_by_severity on public.system_events (severity, created_at desc, id desc);
+
+grant select on public.system_events to authenticated, service_role;
+create policy "Backends see system events" on public.system_events
+    for select to authenticated using ((select private.is_service()));
+
+-- Write a system event. Definer: nobody may write the table directly. Trusts its caller to have asked who may.
+create function private.record_system_event(type text, severity text, data jsonb default '{}')
+returns void
+language sql
+security definer
+set search_path = ''
+as $$
+    insert into public.system_events (type, severity, data)
+    values (record_system_event.type, record_system_event.severity, record_system_event.data);
+$$;
+comment on function private.record_system_event is 'Write a system event.';
+grant execute on function private.record_system_event to authenticated, service_role;
+
+create type public.system_event_page as (items public.system_events[], next_cursor text);
+comment on type public.system_event_page is 'One page of system events; next_cursor is null on the last.';
+
+-- System events from from_time until before to_time, newest first, a page at a time.
+create function public.get_system_events(
+    type text default null,
+    severity text default null,
+    from_time timestamptz default null,
+    to_time timestamptz default null,
+    page_size integer default 50,
+    cursor text default null
+)
+returns public.system_event_page
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    place record;
+    rows public.system_events[];
+    last public.system_events;
+begin
+    perform private.require_service();
+    perform private.require_range('page_size', page_size, 1, 500);
+    place := private.cursor_place('system_events', get_system_events.cursor, 'timestamptz', 'bigint');
+    rows := array(
+        select events
+        from public.system_events as events
+        where (get_system_events.type is null or events.type = get_system_events.type)
+            and (get_system_events.severity is null or events.severity = get_system_events.severity)
+            and (get_system_events.from_time is null or events.created_at >= get_system_events.from_time)
+            and (get_system_events.to_time is null or events.created_at < get_system_events.to_time)
+            and (
+                get_system_events.cursor is null
+                or (events.created_at, events.id) < (place.value::timestamptz, place.id::bigint)
+            )
+        order by events.created_at desc, events.id desc
+        -- One more than asked for tells whether there is a next page.
+        limit get_system_events.page_size + 1
+    );
+    if cardinality(rows) <= page_size then
+        return (rows, null::text);
+    end if;
+    last := rows[page_size];
+    return (rows[1:page_size], private.cursor('system_events', to_jsonb(last.created_at), last.id::text));
+end;
+$$;
+comment on function public.get_system_events is 'A page of system events, newest first. Backends only.';
+grant execute on function public.get_system_events to authenticated, service_role;
+
+-- Listeners get system events live where Realtime's publication is there already.
+do $$
+begin
+    if exists (select from pg_catalog.pg_publication where pubname = 'supabase_realtime') then
+        alter publication supabase_realtime add table public.system_events;
+    end if;
+end;
+$$;
+
+-- Metrics -----------------------------------------------------------------------------------
+
+-- Whether a number is one that every client can read: within a double's range, and not of thousands of digits.
+create function private.is_plain_number(value numeric)
+returns boolean
+language sql
+immutable
+set search_path = ''
+as $$
+    select value between -1e300 and 1e300 and scale(value) <= 300;
+$$;
+comment on function private.is_plain_number is 'Whether a number is one that every client can read.';
+grant execute on function private.is_plain_number to anon, authenticated, service_role;
+
+create table public.system_metrics (
+    id bigint generated always as identity primary key,
+    metric text not null,
+    value numeric not null,
+    unit text,
+    labels jsonb not null default '{}',
+    recorded_at timestamptz not null default now(),
+    idempotency_key text,
+    constraint system_metrics_metric_form check (
+        length(metric) <= 200 and metric ~ '^[A-Za-z_][A-Za-z0-9_.:/-]*$'
+    ),
+    constraint system_metrics_value_plain check (private.is_plain_number(value)),
+    constraint system_metrics_unit_length check (length(unit) between 1 and 50),
+    -- Small enough for the index on them.
+    constraint system_metrics_labels_is_object check (private.is_plain_object(labels, 1024)),
+    -- What was true stays true, so this may ask for the time. A value of the far future would be the newest for ever.
+    constraint system_metrics_recorded_at_in_range check (
+        recorded_at >= '2000-01-01 00:00:00+00' and recorded_at <= clock_timestamp() + interval '1 hour'
+    ),
+    constraint system_metrics_idempotency_key_length check (length(idempotency_key) between 1 and 200)
+);
+alter table public.system_metrics enable row level security;
+
+comment on table public.system_metrics is 'Measurements of the platform; each metric with each set of labels is a series.';
+comment on column public.system_metrics.recorded_at is 'When the value was measured, which need not be when it was written.';
+comment on constraint system_metrics_metric_form on public.system_metrics
+    is 'must begin with a letter and have at most 200 of A-Z, a-z, 0-9, _, ., :, / and -';
+comment on constraint system_metrics_value_plain on public.system_metrics
+    is 'must be a number within -1e300 and 1e300, of at most 300 decimals';
+comment on constraint system_metrics_unit_length on public.system_metrics is 'must have 1 to 50 characters';
+comment on constraint system_metrics_labels_is_object on public.system_metrics
+    is 'must be a plain JSON object of at most 1 KiB';
+comment on constraint system_metrics_recorded_at_in_range on public.system_metrics
+    is 'must be after the year 1999 and at most an hour ahead';
+comment on constraint system_metrics_idempotency_key_length on public.system_metrics is 'must have 1 to 200 characters';
+
+create index system_metrics_by_metric on public.system_metrics (metric, recorded_at, id);
+create index system_metrics_by_series on public.system_metrics (metric, labels, recorded_at, id);
+create index system_metrics_oldest on public.system_metrics (recorded_at);
+create unique index system_metrics_idempotency on public.system_metrics (idempotency_key)
+    where idempotency_key is not null;
+
+grant select on public.system_metrics to authenticated, service_role;
+grant insert (metric, value, unit, labels, recorded_at, idempotency_key)
+    on public.system_metrics to authenticated, service_role;
+create policy "Backends see metrics" on public.system_metrics
+    for select to authenticated using ((select private.is_service()));
+create policy "Backends record metrics" on public.system_metrics
+    for insert to authenticated with check ((select private.is_service()));
+
+-- Record one value. A key that was given before records nothing and returns the first value.
+create function public.record_metric(
+    metric text,
+    value numeric,
+    unit text default null,
+    labels jsonb default '{}',
+    recorded_at timestamptz default now(),
+    idempotency_key text default null
+)
+returns public.system_metrics
+language plpgsql
+set search_path = ''
+as $$
+declare
+    recorded public.system_metrics;
+begin
+    perform private.require_service();
+    insert into public.system_metrics as metrics (metric, value, unit, labels, recorded_at, idempotency_key)
+    values (
+        record_metric.metric, record_metric.value, record_metric.unit, coalesce(record_metric.labels, '{}'),
+        coalesce(record_metric.recorded_at, now()), record_metric.idempotency_key
+    )
+    on conflict do nothing
+    returning * into recorded;
+    if not found then
+        select * into recorded from public.system_metrics as metrics
+        where metrics.idempotency_key = record_metric.idempotency_key;
+    end if;
+    return recorded;
+exception
+    when check_violation or not_null_violation then
+        perform private.refuse_arguments(private.row_problems('public.system_metrics', jsonb_build_object(
+            'metric', metric, 'value', value, 'unit', unit, 'labels', coalesce(labels, '{}'),
+            'recorded_at', coalesce(recorded_at, now()), 'idempotency_key', idempotency_key
+        )), sqlerrm);
+        return null;
+end;
+$$;
+comment on function public.record_metric is 'Record one value of a metric; returns it. Backends only.';
+grant execute on function public.record_metric to authenticated, service_role;
+
+-- Record up to 1000 values in one statement, all or none. `metrics` is a JSON array of objects with the arguments of
+-- record_metric. Returns what was recorded in the order given, after what had been recorded before under the same keys.
+create function public.record_metrics(metrics jsonb)
+returns setof public.system_metrics
+language plpgsql
+set search_path = ''
+as $$
+declare
+    properties text[] := array['metric', 'value', 'unit', 'labels', 'recorded_at', 'idempotency_key'];
+    recorded bigint[];
+begin
+    perform private.require_service();
+    perform private.require_list('metrics', metrics, 1000);
+    if jsonb_path_exists(metrics, '$[*] ? (@.type() != "object")') or exists (
+        select from jsonb_array_elements(metrics) as item, jsonb_object_keys(item) as name
+        where name <> all (properties)
+    ) then
+        raise data_exception;
+    end if;
+    with inserted as (
+        insert into public.system_metrics (metric, value, unit, labels, recorded_at, idempotency_key)
+        select
+            given.metric, given.value, given.unit, coalesce(given.labels, '{}'),
+            coalesce(given.recorded_at, now()), given.idempotency_key
+        from jsonb_array_elements(record_metrics.metrics) with ordinality as item (value, place),
+            jsonb_populate_record(null::public.system_metrics, item.value) as given
+        order by item.place
+        on conflict do nothing
+        returning id
+    )
+    select array_agg(inserted.id) into recorded from inserted;
+    return query
+        select present.* from public.system_metrics as present
+        where present.id = any (recorded)
+            or present.idempotency_key in (
+                select item ->> 'idempotency_key' from jsonb_array_elements(record_metrics.metrics) as item
+            )
+        order by present.id;
+exception
+    when check_violation or not_null_violation or data_exception then
+        perform private.refuse_arguments(
+            private.rows_problems('public.system_metrics', metrics, properties, 'metrics[%s].'), sqlerrm
+        );
+end;
+$$;
+comment on function public.record_metrics is 'Record many values in one statement; returns them. Backends only.';
+grant execute on function public.record_metrics to authenticated, service_role;
+
+create type public.metric_bucket as (
+    start timestamptz,
+    count bigint,
+    avg numeric,
+    min numeric,
+    max numeric,
+    sum numeric,
+    last numeric,
+    p95 numeric
+);
+comment on type public.metric_bucket is 'What a metric was in one stretch of time that begins at start.';
+
+-- A metric from from_time until before to_time (the last hour unless they say otherwise), in buckets of time: of all its
+-- series that have the labels together. Buckets begin at whole multiples of their length, counted from the year 2000 in UTC,
+-- so the same bucket is the same in every call. Those without values are left out.
+create function public.get_metric_series(
+    metric text,
+    from_time timestamptz default null,
+    to_time timestamptz default null,
+    bucket interval default '1 minute',
+    labels jsonb default '{}'
+)
+returns setof public.metric_bucket
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    origin constant timestamptz := timestamptz '2000-01-01 00:00:00+00';
+    until timestamptz := coalesce(get_metric_series.to_time, now());
+    since timestamptz := coalesce(get_metric_series.from_time, until - interval '1 hour');
+begin
+    perform private.require_service();
+    if metric is null then
+        perform private.refuse_argument('metric', 'is required');
+    end if;
+    if jsonb_typeof(coalesce(labels, '{}')) <> 'object' then
+        perform private.refuse_argument('labels', 'must be a JSON object');
+    end if;
+    if not isfinite(until) then
+        perform private.refuse_argument('to_time', 'must not be infinite');
+    end if;
+    if not isfinite(since) then
+        perform private.refuse_argument('from_time', 'must not be infinite');
+    end if;
+    -- Months differ in length.
+    if bucket is null or bucket not between interval '1 second' and interval '366 days'
+        or extract(year from bucket) <> 0 or extract(month from bucket) <> 0
+    then
+        perform private.refuse_argument('bucket', 'must be 1 second to 366 days, not in months or years');
+    end if;
+    if extract(
+        epoch from date_bin(bucket, until - interval '1 microsecond', origin) - date_bin(bucket, since, origin)
+    ) / extract(epoch from bucket) >= 1000 then
+        perform private.refuse_argument('bucket', 'must be long enough for at most 1000 buckets between from_time and to_time');
+    end if;
+    return query
+        select
+            date_bin(get_metric_series.bucket, metrics.recorded_at, origin) as bucket_start,
+            count(*),
+            avg(metrics.value),
+            min(metrics.value),
+            max(metrics.value),
+            sum(metrics.value),
+            (array_agg(metrics.value order by metrics.recorded_at desc, metrics.id desc))[1],
+            percentile_cont(0.95) within group (order by metrics.value)::numeric
+        from public.system_metrics as metrics
+        where metrics.metric = get_metric_series.metric
+            and metrics.recorded_at >= since and metrics.recorded_at < until
+            and metrics.labels @> coalesce(get_metric_series.labels, '{}')
+        group by bucket_start
+        order by bucket_start;
+end;
+$$;
+comment on function public.get_metric_series is 'A metric over time, in buckets. Backends only.';
+grant execute on function public.get_metric_series to authenticated, service_role;
+
+-- The newest value of each series: of the named metrics, or of all, whose labels contain those given. It jumps in the index
+-- from one series to the next, so it costs what the series are, not what they have recorded.
+create function public.get_latest_metrics(metrics text[] default null, labels jsonb default '{}')
+returns setof public.system_metrics
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    perform private.require_service();
+    if jsonb_typeof(coalesce(labels, '{}')) <> 'object' then
+        perform private.refuse_argument('labels', 'must be a JSON object');
+    end if;
+    return query
+        with recursive series (metric, labels) as (
+            (
+                select present.metric, present.labels from public.system_metrics as present
+                order by present.metric, present.labels limit 1
+            )
+            union all
+            select next.metric, next.labels
+            from series
+            cross join lateral (
+                select present.metric, present.labels from public.system_metrics as present
+                where (present.metric, present.labels) > (series.metric, series.labels)
+                order by present.metric, present.labels limit 1
+            ) as next
+        )
+        select newest.*
+        from series
+        cross join lateral (
+            select * from public.system_metrics as present
+            where present.metric = series.metric and present.labels = series.labels
+            order by present.recorded_at desc, present.id desc limit 1
+        ) as newest
+        where (get_latest_metrics.metrics is null or series.metric = any (get_latest_metrics.metrics))
+            and series.labels @> coalesce(get_latest_metrics.labels, '{}')
+        order by series.metric, series.labels;
+end;
+$$;
+comment on function public.get_latest_metrics is 'The newest value of each series. Backends only.';
+grant execute on function public.get_latest_metrics to authenticated, service_role;
+
+-- Thresholds --------------------------------------------------------------------------------
+
+create table public.metric_thresholds (
+    metric text primary key,
+    warning numeric,
+    critical numeric,
+    direction text not null default 'above',
+    state text not null default 'ok',
+    since timestamptz not null default clock_timestamp(),
+    last_value numeric,
+    last_recorded_at timestamptz,
+    updated_at timestamptz not null default clock_timestamp(),
+    constraint metric_thresholds_metric_form check (
+        length(metric) <= 200 and metric ~ '^[A-Za-z_][A-Za-z0-9_.:/-]*$'
+    ),
+    constraint metric_thresholds_warning_plain check (private.is_plain_number(warning)),
+    constraint metric_thresholds_critical_plain check (private.is_plain_number(critical)),
+    constraint metric_thresholds_critical_or_warning check (critical is not null or warning is not null),
+    constraint metric_thresholds_critical_beyond_warning check (
+        not (critical < warning and direction = 'above') and not (critical > warning and direction = 'below')
+    ),
+    constraint metric_thresholds_direction_known check (direction in ('above', 'below')),
+    constraint metric_thresholds_state_known check (state in ('ok', 'warning', 'critical')),
+    constraint metric_thresholds_last_is_whole check ((last_value is null) = (last_recorded_at is null))
+);
+alter table public.metric_thresholds enable row level security;
+
+comment on table public.metric_thresholds is 'The limits that a metric should keep, and whether it does.';
+comment on column public.metric_thresholds.warning is 'From this value on, in the direction, the state is warning.';
+comment on column public.metric_thresholds.critical is 'From this value on, in the direction, the state is critical.';
+comment on column public.metric_thresholds.since is 'When the state became what it is.';
+comment on column public.metric_thresholds.last_value is 'The newest value that was judged, recorded at last_recorded_at.';
+comment on constraint metric_thresholds_metric_form on public.metric_thresholds
+    is 'must begin with a letter and have at most 200 of A-Z, a-z, 0-9, _, ., :, / and -';
+comment on constraint metric_thresholds_warning_plain on public.metric_thresholds
+    is 'must be a number within -1e300 and 1e300, of at most 300 decimals';
+comment on constraint metric_thresholds_critical_plain on public.metric_thresholds
+    is 'must be a number within -1e300 and 1e300, of at most 300 decimals';
+comment on constraint metric_thresholds_critical_or_warning on public.metric_thresholds
+    is 'is required where there is no warning';
+comment on constraint metric_thresholds_critical_beyond_warning on public.metric_thresholds
+    is 'must not be reached before the warning is';
+comment on constraint metric_thresholds_direction_known on public.metric_thresholds is 'must be above or below';
+comment on constraint metric_thresholds_state_known on public.metric_thresholds is 'must be ok, warning or critical';
+comment on constraint metric_thresholds_last_is_whole on public.metric_thresholds is 'belongs to last_recorded_at';
+
+grant select on public.metric_thresholds to authenticated, service_role;
+create policy "Backends see thresholds" on public.metric_thresholds
+    for select to authenticated using ((select private.is_service()));
+
+-- Give a threshold the state that a value means, and tell of it when that is another one than before: one system event
+-- for each change. The caller holds the lock of the threshold. A value that is older than the newest judged one came
+-- late; it says nothing about the present.
+create function private.judge_metric(
+    metric text,
+    value numeric,
+    labels jsonb,
+    recorded_at timestamptz
+)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+    threshold public.metric_thresholds;
+    reached text;
+begin
+    select * into strict threshold from public.metric_thresholds as thresholds
+    where thresholds.metric = judge_metric.metric;
+    if recorded_at < threshold.last_recorded_at then
+        return;
+    end if;
+    reached := case
+        when threshold.direction = 'above' and value >= threshold.critical then 'critical'
+        when threshold.direction = 'below' and value <= threshold.critical then 'critical'
+        when threshold.direction = 'above' and value >= threshold.warning then 'warning'
+        when threshold.direction = 'below' and value <= threshold.warning then 'warning'
+        else 'ok'
+    end;
+    update public.metric_thresholds as thresholds set
+        state = reached,
+        since = case when reached = threshold.state then threshold.since else clock_timestamp() end,
+        last_value = judge_metric.value,
+        last_recorded_at = judge_metric.recorded_at
+    where thresholds.metric = judge_metric.metric;
+    if reached <> threshold.state then
+        perform private.record_system_event(
+            'metric.threshold',
+            case reached when 'ok' then 'info' else reached end,
+            jsonb_build_object(
+                'metric', judge_metric.metric, 'value', judge_metric.value, 'labels', judge_metric.labels,
+                'recorded_at', judge_metric.recorded_at, 'from', threshold.state, 'to', reached,
+                'direction', threshold.direction, 'warning', threshold.warning, 'critical', threshold.critical
+            )
+        );
+    end if;
+end;
+$$;
+comment on function private.judge_metric is 'Give a threshold the state that a value means. For definers below.';
+
+-- Judge the values that a statement inserted, each in the order of its time. Thresholds are locked in the order of their
+-- names, so sessions that record the same metrics at once take turns and see each other's result, and none deadlocks.
+-- Definer: who may record need not be allowed to write states and events.
+create function private.system_metrics_judge()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    locked text[];
+    measured record;
+begin
+    locked := array(
+        select thresholds.metric from public.metric_thresholds as thresholds
+        where thresholds.metric in (select inserted.metric from inserted)
+        order by thresholds.metric
+        for update
+    );
+    for measured in
+        select inserted.metric, inserted.value, inserted.labels, inserted.recorded_at
+        from inserted where inserted.metric = any (locked)
+        order by inserted.metric, inserted.recorded_at, inserted.id
+    loop
+        perform private.judge_metric(measured.metric, measured.value, measured.labels, measured.recorded_at);
+    end loop;
+    return null;
+end;
+$$;
+comment on function private.system_metrics_judge is 'Trigger: judges new values by the thresholds of their metrics.';
+
+create trigger a_judge after insert on public.system_metrics
+    referencing new table as inserted
+    for each statement execute function private.system_metrics_judge();
+
+-- Set a metric's threshold and judge the newest value by it. Definer: nobody may write states and events directly; so it
+-- asks for itself who is calling, like the other one below.
+create function private.store_metric_threshold(metric text, warning numeric, critical numeric, direction text)
+returns public.metric_thresholds
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    newest public.system_metrics;
+    threshold public.metric_thresholds;
+begin
+    perform private.require_service();
+    insert into public.metric_thresholds as thresholds (metric, warning, critical, direction)
+    values (
+        store_metric_threshold.metric, store_metric_threshold.warning, store_metric_threshold.critical,
+        store_metric_threshold.direction
+    )
+    on conflict on constraint metric_thresholds_pkey do update set
+        warning = excluded.warning,
+        critical = excluded.critical,
+        direction = excluded.direction,
+        updated_at = clock_timestamp();
+    select * into newest from public.system_metrics as metrics
+    where metrics.metric = store_metric_threshold.metric
+    order by metrics.recorded_at desc, metrics.id desc limit 1;
+    if found then
+        perform private.judge_metric(newest.metric, newest.value, newest.labels, newest.recorded_at);
+    end if;
+    select * into threshold from public.metric_thresholds as thresholds
+    where thresholds.metric = store_metric_threshold.metric;
+    return threshold;
+end;
+$$;
+comment on function private.store_metric_threshold is 'Set a metric''s threshold and judge the newest value by it.';
+grant execute on function private.store_metric_threshold to authenticated, service_role;
+
+-- Set the limits of a metric: from `warning` on, and from `critical` on, counted upwards or downwards (direction above,
+-- below). One of the two may be null. The newest value is judged at once. A metric has one threshold for all its series.
+create function public.set_metric_threshold(
+    metric text,
+    warning numeric default null,
+    critical numeric default null,
+    direction text default 'above'
+)
+returns public.metric_thresholds
+language plpgsql
+set search_path = ''
+as $$
+begin
+    perform private.require_service();
+    return private.store_metric_threshold(
+        set_metric_threshold.metric, set_metric_threshold.warning, set_metric_threshold.critical,
+        set_metric_threshold.direction
+    );
+exception
+    when check_violation or not_null_violation then
+        perform private.refuse_arguments(private.row_problems('public.metric_thresholds', jsonb_build_object(
+            'metric', metric, 'warning', warning, 'critical', critical, 'direction', direction
+        )), sqlerrm);
+        return null;
+end;
+$$;
+comment on function public.set_metric_threshold is 'Set the limits of a metric; returns them with the state. Backends only.';
+grant execute on function public.set_metric_threshold to authenticated, service_role;
+
+-- All thresholds with their states, by metric.
+create function public.get_metric_thresholds()
+returns setof public.metric_thresholds
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    perform private.require_service();
+    return query select * from public.metric_thresholds as thresholds order by thresholds.metric;
+end;
+$$;
+comment on function public.get_metric_thresholds is 'All thresholds with their states. Backends only.';
+grant execute on function public.get_metric_thresholds to authenticated, service_role;
+
+-- Definer: nobody may delete from the table directly.
+create function private.remove_metric_threshold(metric text)
+returns public.metric_thresholds
+language sql
+security definer
+set search_path = ''
+as $$
+    delete from public.metric_thresholds as thresholds
+    where thresholds.metric = remove_metric_threshold.metric and private.is_service()
+    returning thresholds.*;
+$$;
+comment on function private.remove_metric_threshold is 'Remove a metric''s threshold; null when there is none.';
+grant execute on function private.remove_metric_threshold to authenticated, service_role;
+
+-- Forget the limits of a metric. Its values and events stay.
+create function public.delete_metric_threshold(metric text)
+returns public.metric_thresholds
+language plpgsql
+set search_path = ''
+as $$
+declare
+    threshold public.metric_thresholds;
+begin
+    perform private.require_service();
+    threshold := private.remove_metric_threshold(delete_metric_threshold.metric);
+    if threshold.metric is null then
+        perform private.fail(
+            'not_found',
+            format('The metric %s has no threshold.', coalesce(metric, 'without a name')),
+            jsonb_build_object('metric', metric),
+            'get_metric_thresholds lists those that there are.'
+        );
+    end if;
+    return threshold;
+end;
+$$;
+comment on function public.delete_metric_threshold is 'Remove a metric''s threshold; returns it. Backends only.';
+grant execute on function public.delete_metric_threshold to authenticated, service_role;
