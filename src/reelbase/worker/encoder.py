@@ -113,14 +113,14 @@ async def _stop(process: Process) -> None:
         return
     process.terminate()
     try:
-        async with asyncio.timeout(_GRACE):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GRACE):
+                await process.wait()
+    finally:
+        # Also when the end itself is cancelled: nothing is left running.
+        if process.returncode is None:
+            process.kill()
             await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-    except asyncio.CancelledError:
-        process.kill()
-        raise
 
 
 async def _report(process: Process, duration: float, on_progress: OnProgress) -> None:

@@ -79,10 +79,11 @@ async def test_progress__rises_with_the_steps_to_the_end(
 
     told = [
         event.progress_percentage
-        for event in await backend.events.read(job.id, types=[EventType.STEP_COMPLETED, EventType.JOB_STATUS])
+        for event in await backend.events.read(job.id, types=[EventType.JOB_PROGRESS, EventType.JOB_STATUS])
     ]
-    # Each step's end is told before it lifts the job's progress: see `private.step_weights`.
-    assert told == [0, 0, 2, 12, 20, 22, 92, 98, 100]
+    assert told == sorted(told)
+    # What each step has reached at its end: see `private.step_weights`.
+    assert {0, 2, 12, 20, 22, 92, 98, 100} <= set(told)
 
 
 @pytest.mark.parametrize(
