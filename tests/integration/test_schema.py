@@ -87,7 +87,9 @@ def test_every_constraint_that_a_caller_can_break__has_words(database: Database)
     }
 
 
-WITHOUT_OPERATION: dict[str, str] = {}
+WITHOUT_OPERATION = {
+    "run_batch": "it carries the calls of other operations; a client puts those together itself",
+}
 """Public functions that the client deliberately has no operation for, with the reason."""
 
 

@@ -11,6 +11,16 @@ from reelbase.models.base import Model, Page
 from reelbase.models.element import Element, ElementPage, ElementSpec, ElementState, ElementType, FitMode
 from reelbase.models.event import EventConsumer, EventPage, EventType, JobEvent
 from reelbase.models.job import Job, JobPage, JobSpec, JobStatus, ResponseType
+from reelbase.models.maintenance import DatabaseHealth, RetentionResult, SchemaProblem
+from reelbase.models.metrics import (
+    Metric,
+    MetricBucket,
+    MetricSpec,
+    MetricThreshold,
+    SystemEvent,
+    SystemEventPage,
+    ThresholdState,
+)
 from reelbase.models.queue import ClaimedJob, ClaimOutcome, ClaimState, ClaimStatus, JobClaim, QueueState
 from reelbase.models.security import RateLimit, SecurityEvent, SecurityEventPage, Severity, UserRole
 from reelbase.models.storage import (
@@ -30,6 +40,7 @@ __all__ = [
     "ClaimState",
     "ClaimStatus",
     "ClaimedJob",
+    "DatabaseHealth",
     "Element",
     "ElementPage",
     "ElementSpec",
@@ -46,12 +57,18 @@ __all__ = [
     "JobPage",
     "JobSpec",
     "JobStatus",
+    "Metric",
+    "MetricBucket",
+    "MetricSpec",
+    "MetricThreshold",
     "Model",
     "Page",
     "ProcessingStep",
     "QueueState",
     "RateLimit",
     "ResponseType",
+    "RetentionResult",
+    "SchemaProblem",
     "SecurityEvent",
     "SecurityEventPage",
     "Severity",
@@ -62,6 +79,9 @@ __all__ = [
     "StorageOperationType",
     "StoragePerformance",
     "StorageStatistics",
+    "SystemEvent",
+    "SystemEventPage",
+    "ThresholdState",
     "TimelineStep",
     "UrlAccess",
     "UrlAccessGroup",

@@ -11,6 +11,8 @@ from reelbase.services.consumers import Consumers
 from reelbase.services.elements import Elements
 from reelbase.services.events import Events
 from reelbase.services.jobs import Jobs
+from reelbase.services.maintenance import Maintenance
+from reelbase.services.metrics import Metrics
 from reelbase.services.queue import Queue
 from reelbase.services.security import Security
 from reelbase.services.storage import Storage
@@ -30,3 +32,5 @@ class Services(Generic[M]):
         self.storage: Storage[M] = Storage(carry, follow)
         self.access: Access[M] = Access(carry, follow)
         self.security: Security[M] = Security(carry, follow)
+        self.metrics: Metrics[M] = Metrics(carry, follow)
+        self.maintenance: Maintenance[M] = Maintenance(carry, follow)
