@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime
 
-from reelbase.models.base import JsonObject, Model, OpenEnum, Page
+from reelbase.models.base import JsonObject, Model, OpenEnum
 from reelbase.models.job import JobStatus
 from reelbase.models.timeline import ProcessingStep
 
@@ -46,10 +46,11 @@ class JobEvent(Model):
     created_at: AwareDatetime
 
 
-class EventPage(Page[JobEvent]):
+class EventPage(Model):
     """A stretch of the whole log. `next_cursor` is where to go on, also from an empty page; `more` tells
     whether there is something to read there yet."""
 
+    items: tuple[JobEvent, ...]
     next_cursor: str
     more: bool
 
