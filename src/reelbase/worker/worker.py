@@ -157,6 +157,8 @@ class Worker:
         try:
             async with asyncio.timeout(_FAREWELL):
                 await persistently(lambda: self._client.queue.release(job_id, claimed.claim))
+        except (LeaseLost, NotFound) as error:
+            logger.info("Job %s: nothing to give back. %s", job_id, error)
         except (ReelbaseError, TimeoutError) as error:
             logger.warning("Job %s: could not be given back, its lease will expire. %s", job_id, error)
         else:

@@ -1,6 +1,8 @@
 """The worker against a real database: takes jobs, renders them, and tells what went wrong."""
 
 import asyncio
+import os
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -49,6 +51,8 @@ async def test_job__is_rendered_and_recorded_step_by_step(
     assert [step.step for step in timeline] == list(ProcessingStep)
     assert all(step.success and step.progress_percentage == 100 for step in timeline)
     assert all(step.cpu_usage is not None and step.memory_usage for step in timeline)
+    (claim,) = (await backend.jobs.get_with_details(job.id)).claims or ()
+    assert claim.worker == f"{socket.gethostname()}-{os.getpid()}"
 
 
 async def test_elements__tell_how_far_they_are(
