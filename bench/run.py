@@ -1,7 +1,7 @@
 """What reelbase costs, beside a floor in the same run.
 
     make bench                   all of it
-    make bench ARGS=latency      one part: calls, latency, rpc or start
+    make bench ARGS=latency      one part: calls, latency, rpc, claims or start
 
 Everything runs on an ephemeral localbase on this machine, so client and server share its cores. Times are
 medians; CPU is the client process's own (user and system) per call, the server being another process.
@@ -11,12 +11,13 @@ import argparse
 import asyncio
 
 from calls import calls
+from claims import claims
 from latency import latency
 from rpc import rpc
 from stack import stack
 from start import start
 
-PARTS = ("calls", "latency", "rpc", "start")
+PARTS = ("calls", "latency", "rpc", "claims", "start")
 
 
 def main() -> None:
@@ -31,6 +32,8 @@ def main() -> None:
             asyncio.run(latency(settings))
         if "rpc" in parts:
             rpc(settings)
+        if "claims" in parts:
+            claims(settings)
     if "start" in parts:
         start()
 

@@ -24,8 +24,8 @@ begin
 end;
 $$;
 
--- Drops what is in the schema private, as far as nothing else needs it. Called twice: some helpers need types and tables
--- of ours, others are needed by the policies and constraints of these tables.
+-- Drops what is in the schema private, as far as nothing else needs it. Called more than once: some helpers need views,
+-- types and tables of ours, others are needed by the policies and constraints of these tables.
 create procedure pg_temp.clear_private()
 language plpgsql
 as $$
@@ -100,7 +100,7 @@ $$;
 
 drop policy if exists "reelbase: who sees a job or is the user hears its topic" on realtime.messages;
 
--- What the API shows, the newest domain first, as always from here: functions, then the views they read.
+-- What the API shows, the newest domain first, as always from here.
 
 -- Transactions
 drop function if exists public.run_batch;
@@ -112,6 +112,33 @@ drop function if exists
     public.enforce_data_retention,
     public.cleanup_old_metrics,
     public.cleanup_old_jobs;
+
+-- Analytics: reports hold rows of views, and helpers return them.
+drop function if exists
+    public.get_system_stats,
+    public.get_processing_metrics,
+    public.get_job_statistics,
+    public.refresh_job_statistics;
+call pg_temp.clear_private();
+drop type if exists
+    public.system_stats,
+    public.job_statistics,
+    public.job_hour,
+    public.statistics_refresh;
+drop view if exists
+    public.latest_metrics,
+    public.worker_activity,
+    public.element_processing,
+    public.client_activity,
+    public.error_summary,
+    public.step_performance,
+    public.storage_performance,
+    public.hourly_throughput,
+    public.daily_job_stats,
+    public.queue_overview,
+    public.active_jobs,
+    public.job_status_realtime,
+    public.job_summary;
 
 -- Video jobs
 drop function if exists
@@ -246,6 +273,7 @@ drop type if exists
 
 -- Tables, with their indexes, policies and triggers, and their place in the publication.
 
+call pg_temp.drop_table('public.job_stats_hourly');
 call pg_temp.drop_table('public.event_consumers');
 call pg_temp.drop_table('public.job_events');
 call pg_temp.drop_table('public.job_claims');

@@ -4,12 +4,12 @@ begin;
 
 \ir helpers/actors.psql
 
-select plan(11 + 7 * 7);
+select plan(12 + 7 * 7);
 
 -- Grants ------------------------------------------------------------------------------------
 
 create view pg_temp.granted as
-select relname, relkind, nspname, grantee, coalesce(rolname, 'everyone') as role, privilege_type
+select pg_class.oid, relname, relkind, nspname, grantee, coalesce(rolname, 'everyone') as role, privilege_type
 from pg_catalog.pg_class
 join pg_catalog.pg_namespace on pg_namespace.oid = relnamespace
 cross join aclexplode(relacl)
@@ -22,8 +22,14 @@ select is_empty(
     'nothing is granted to everyone'
 );
 select is_empty(
-    $$select * from pg_temp.granted where relkind <> 'S' and privilege_type <> 'SELECT'$$,
-    'on whole tables nothing but reading is granted: rights to write are on columns'
+    $$select * from pg_temp.granted where relkind <> 'S' and privilege_type not in ('SELECT', 'DELETE')$$,
+    'on whole tables nothing is granted but to read and delete: rights to write are on columns'
+);
+select is_empty(
+    $$select * from pg_temp.granted where privilege_type = 'DELETE' and (
+        role = 'anon' or not exists (select from pg_catalog.pg_policy where polrelid = granted.oid and polcmd = 'd')
+    )$$,
+    'rows are deleted where a policy for that says which, and never by anonymous clients'
 );
 select is_empty(
     $$select * from pg_temp.granted where relkind = 'S'$$,

@@ -95,6 +95,12 @@ class Server:
             yield database
 
     @contextmanager
+    def copy_of(self, original: Database) -> Iterator[Database]:
+        """A copy, as the original is now. Nobody may be connected to it."""
+        with self._database(original.address.name) as database:
+            yield database
+
+    @contextmanager
     def _database(self, template: str) -> Iterator[Database]:
         address = DatabaseAddress(self.port, f"test_{next(self._numbers)}")
         clone(self.port, address.name, template)

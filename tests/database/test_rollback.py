@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from database.catalogue import read
+from database.catalogue import Catalogue, read
 from database.servers import MIGRATIONS, SUPABASE, Database, Server
 from database.supabase_cli import needs_cli, supabase
 
@@ -23,6 +23,14 @@ FOREIGN = """
 """
 
 
+def assert_same(after: Catalogue, before: Catalogue, when: str = "") -> None:
+    """Say which objects make the difference: what rollback.sql must drop, or must not."""
+    for what, found in (("leaves", after.since(before)), ("takes away", before.since(after))):
+        if found:
+            pytest.fail("\n    ".join([f"rollback.sql {what}{when}:", *found]), pytrace=False)
+    assert after == before
+
+
 def test_rollback__leaves_nothing_of_the_migrations(empty: Database) -> None:
     with empty.connect() as session:
         before = read(session)
@@ -31,11 +39,7 @@ def test_rollback__leaves_nothing_of_the_migrations(empty: Database) -> None:
 
         empty.apply(ROLLBACK)
 
-        after = read(session)
-        for what, found in (("leaves", after.since(before)), ("takes away", before.since(after))):
-            if found:
-                pytest.fail("\n    ".join([f"rollback.sql {what}:", *found]), pytrace=False)
-        assert after == before
+        assert_same(read(session), before)
 
 
 def test_rollback__keeps_what_others_made(empty: Database) -> None:
@@ -47,7 +51,7 @@ def test_rollback__keeps_what_others_made(empty: Database) -> None:
 
         empty.apply(ROLLBACK)
 
-        assert read(session) == before
+        assert_same(read(session), before)
         assert session.execute("select public.mine()").fetchone() == (1,)
 
 
@@ -86,16 +90,19 @@ def test_migrations__apply_again_after_a_rollback(empty: Database) -> None:
 
         empty.apply(ROLLBACK, *MIGRATIONS)
 
-        assert read(session) == first
+        assert_same(read(session), first)
 
 
 def test_rollback__is_complete_after_any_migration(own_server: Server) -> None:
     """A migration that failed leaves the earlier ones in place."""
-    with own_server.empty() as empty, empty.connect() as session:
-        before = read(session)
-        for count in range(1, len(MIGRATIONS)):
-            empty.apply(*MIGRATIONS[:count], ROLLBACK)
-            assert read(session) == before
+    with own_server.empty() as database:
+        with database.connect() as session:
+            before = read(session)
+        for migration in MIGRATIONS:
+            database.apply(migration)
+            with own_server.copy_of(database) as copy, copy.connect() as session:
+                copy.apply(ROLLBACK)
+                assert_same(read(session), before, f" after {migration.name}")
 
 
 def test_rollback__touches_nothing_without_the_migrations(empty: Database) -> None:
