@@ -373,6 +373,29 @@ async def test_metrics__are_recorded_judged_and_read(client: AnyClient) -> None:
 
 
 @pytest.mark.local_stack
+async def test_analytics__are_there_before_anything_happens_and_after(own_target: Target) -> None:
+    async with own_target.service() as client:
+        empty = await client.analytics.job_statistics()
+        idle = await client.analytics.system_stats()
+        taken = await claimed(client)
+        step = await client.timeline.start(taken.job.id, ProcessingStep.ENCODING, claim=taken.claim)
+        await client.timeline.complete(step.id, cpu_usage=150, memory_usage=2**30, claim=taken.claim)
+        await client.queue.complete(taken.job.id, taken.claim, output_size=5)
+        counted = await client.analytics.refresh()
+        statistics = await client.analytics.job_statistics()
+        steps = await client.analytics.processing_metrics()
+        stats = await client.analytics.system_stats()
+
+    assert (empty.created, empty.success_rate, empty.days) == (0, None, ())
+    assert (idle.pending, idle.hours) == (0, ())
+    assert counted.more is False
+    assert (statistics.created, statistics.completed, statistics.success_rate) == (1, 1, 100)
+    assert (statistics.output_bytes, sum(day.completed for day in statistics.days)) == (5, 1)
+    assert [(done.step, done.peak_memory_usage) for done in steps] == [(ProcessingStep.ENCODING, 2**30)]
+    assert (stats.completed_24h, stats.workers, stats.produced_bytes) == (1, 1, 5)
+
+
+@pytest.mark.local_stack
 async def test_maintenance__removes_and_looks(own_target: Target) -> None:
     async with own_target.service() as client:
         await client.jobs.create("mp4", 64, 64)

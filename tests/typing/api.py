@@ -29,6 +29,7 @@ from reelbase import (
     RateLimit,
     Reelbase,
     SecurityEventPage,
+    StepPerformance,
     StorageOperation,
     StorageOperationType,
     TimelineStep,
@@ -77,6 +78,7 @@ def services(client: Reelbase, job_id: UUID, element: ElementSpec, job: JobSpec)
     assert_type(client.security.check_rate_limit("key", 1, timedelta(hours=1)), RateLimit)
     assert_type(client.metrics.record("queue.length", 3), Metric)
     assert_type(client.maintenance.health(), DatabaseHealth)
+    assert_type(client.analytics.processing_metrics(), list[StepPerformance])
 
 
 async def asynchronous(client: AsyncReelbase, job_id: UUID, element: ElementSpec) -> None:

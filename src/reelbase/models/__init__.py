@@ -7,6 +7,16 @@ from reelbase.models.access import (
     UrlAccessSpec,
     UrlAccessStatistics,
 )
+from reelbase.models.analytics import (
+    JobCounts,
+    JobDay,
+    JobHour,
+    JobStatistics,
+    JobTotals,
+    StatisticsRefresh,
+    StepPerformance,
+    SystemStats,
+)
 from reelbase.models.base import Model, Page
 from reelbase.models.element import Element, ElementPage, ElementSpec, ElementState, ElementType, FitMode
 from reelbase.models.event import EventConsumer, EventPage, EventType, JobEvent
@@ -52,11 +62,16 @@ __all__ = [
     "FitMode",
     "Job",
     "JobClaim",
+    "JobCounts",
+    "JobDay",
     "JobDetails",
     "JobEvent",
+    "JobHour",
     "JobPage",
     "JobSpec",
+    "JobStatistics",
     "JobStatus",
+    "JobTotals",
     "Metric",
     "MetricBucket",
     "MetricSpec",
@@ -72,6 +87,8 @@ __all__ = [
     "SecurityEvent",
     "SecurityEventPage",
     "Severity",
+    "StatisticsRefresh",
+    "StepPerformance",
     "StorageBucketUsage",
     "StorageOperation",
     "StorageOperationPage",
@@ -81,6 +98,7 @@ __all__ = [
     "StorageStatistics",
     "SystemEvent",
     "SystemEventPage",
+    "SystemStats",
     "ThresholdState",
     "TimelineStep",
     "UrlAccess",

@@ -7,6 +7,7 @@ from reelbase.execution.call import Call
 from reelbase.execution.operation import M
 from reelbase.realtime.watch import Watch
 from reelbase.services.access import Access
+from reelbase.services.analytics import Analytics
 from reelbase.services.consumers import Consumers
 from reelbase.services.elements import Elements
 from reelbase.services.events import Events
@@ -33,4 +34,5 @@ class Services(Generic[M]):
         self.access: Access[M] = Access(carry, follow)
         self.security: Security[M] = Security(carry, follow)
         self.metrics: Metrics[M] = Metrics(carry, follow)
+        self.analytics: Analytics[M] = Analytics(carry, follow)
         self.maintenance: Maintenance[M] = Maintenance(carry, follow)
