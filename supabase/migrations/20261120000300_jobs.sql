@@ -686,31 +686,8 @@ grant execute on function public.get_job to anon, authenticated, service_role;
 create type public.job_page as (items public.jobs[], next_cursor text, total bigint);
 comment on type public.job_page is 'One page of jobs; next_cursor is null on the last, total unless it was asked for.';
 
--- A page of at most `page_size` of the given jobs, of which there is one more if there is a next page.
-create function private.job_page(rows public.jobs[], page_size integer, sort text, oldest_first boolean, total bigint)
-returns public.job_page
-language sql
-stable
-set search_path = ''
-as $$
-    select (
-        rows[1:page_size],
-        case when cardinality(rows) > page_size then
-            private.cursor(
-                format('jobs by %s %s', sort, case when oldest_first then 'asc' else 'desc' end),
-                to_jsonb(rows[page_size]) -> sort,
-                rows[page_size].id::text
-            )
-        end,
-        total
-    )::public.job_page;
-$$;
-comment on function private.job_page is 'A page of jobs with the cursor of the next.';
-grant execute on function private.job_page to anon, authenticated, service_role;
-
--- The page itself, put together here so that each combination of filters is planned by itself, as an index scan; all that
--- comes from the caller is a parameter.
-create function private.page_of_jobs(
+-- What list_jobs is asked for.
+create type private.job_list as (
     status public.job_status[],
     user_id uuid,
     client_ip inet,
@@ -724,30 +701,22 @@ create function private.page_of_jobs(
     error_text text,
     sort text,
     with_total boolean
-)
+);
+
+-- The page itself, put together here so that each combination of filters is planned by itself, as an index scan; all that
+-- comes from the caller is a parameter.
+create function private.page_of_jobs(wanted private.job_list)
 returns public.job_page
 language plpgsql
 stable
 set search_path = ''
 as $$
 declare
-    place record;
-    filter text;
-    one_page text;
-    rows public.jobs[];
-    total bigint;
-begin
-    perform private.require_range('page_size', page_size, 1, 500);
-    if sort is null or sort not in ('created_at', 'finished_at') then
-        perform private.refuse_argument('sort', 'must be created_at or finished_at');
-    end if;
-    if metadata is not null and jsonb_typeof(metadata) <> 'object' then
-        perform private.refuse_argument('metadata', 'must be a JSON object');
-    end if;
-    place := private.cursor_place(
-        format('jobs by %s %s', sort, case when oldest_first then 'asc' else 'desc' end), cursor, 'timestamptz', 'uuid'
-    );
-    filter := concat_ws(
+    direction text := case when wanted.oldest_first then 'asc' else 'desc' end;
+    beyond text := case when wanted.oldest_first then '>' else '<' end;
+    list_name text := format('jobs by %s %s', wanted.sort, direction);
+    place record := private.cursor_place(list_name, wanted.cursor, 'timestamptz', 'uuid');
+    filter text := concat_ws(
         ' and ',
         'true',
         -- What row-level security demands anyway, in a form that an index answers.
@@ -757,50 +726,55 @@ begin
             when auth.role() = 'anon' then 'jobs.client_ip = private.client_ip()'
             else 'jobs.user_id = auth.uid()'
         end,
-        case when user_id is not null then 'jobs.user_id = $2' end,
-        case when client_ip is not null then 'jobs.client_ip = $3' end,
-        case when output_format is not null then 'jobs.output_format = $4' end,
-        case when from_time is not null then 'jobs.created_at >= $5' end,
-        case when to_time is not null then 'jobs.created_at < $6' end,
-        case when metadata is not null then 'jobs.metadata @> $7' end,
-        case when error_text is not null then
-            'private.error_words(jobs.error_code, jobs.error_message) @@ plainto_tsquery(''pg_catalog.simple'', $8) '
-            'and jobs.finished_at is not null'
+        case when wanted.user_id is not null then 'jobs.user_id = ($1).user_id' end,
+        case when wanted.client_ip is not null then 'jobs.client_ip = ($1).client_ip' end,
+        case when wanted.output_format is not null then 'jobs.output_format = ($1).output_format' end,
+        case when wanted.from_time is not null then 'jobs.created_at >= ($1).from_time' end,
+        case when wanted.to_time is not null then 'jobs.created_at < ($1).to_time' end,
+        case when wanted.metadata is not null then 'jobs.metadata @> ($1).metadata' end,
+        case when wanted.error_text is not null then
+            'private.error_words(jobs.error_code, jobs.error_message) '
+            '@@ plainto_tsquery(''pg_catalog.simple'', ($1).error_text)'
         end,
-        case when sort = 'finished_at' then 'jobs.finished_at is not null' end
+        case when wanted.error_text is not null or wanted.sort = 'finished_at' then 'jobs.finished_at is not null' end
     );
-    if with_total then
-        execute format('select count(*) from public.jobs where %s and ($1 is null or jobs.status = any ($1))', filter)
-        into total
-        using status, user_id, client_ip, output_format, from_time, to_time, metadata, error_text;
-    end if;
-    one_page := format(
-        'select jobs as job from public.jobs where %s%s order by jobs.%I %s, jobs.id %s limit $11',
+    one_page text := format(
+        'select jobs as job from public.jobs where %s%s order by jobs.%I %s, jobs.id %4$s limit $4',
         filter,
-        case when cursor is not null then
-            format(' and (jobs.%I, jobs.id) %s ($9, $10)', sort, case when oldest_first then '>' else '<' end)
-        end,
-        sort,
-        case when oldest_first then 'asc' else 'desc' end,
-        case when oldest_first then 'asc' else 'desc' end
+        case when wanted.cursor is not null then format(' and (jobs.%I, jobs.id) %s ($2, $3)', wanted.sort, beyond) end,
+        wanted.sort,
+        direction
     );
+    rows public.jobs[];
+    total bigint;
+begin
+    if wanted.with_total then
+        execute format(
+            'select count(*) from public.jobs where %s and (($1).status is null or jobs.status = any (($1).status))', filter
+        )
+        into total using wanted;
+    end if;
     -- With several statuses, a page of each from its index, and the first of them all.
-    if status is not null then
+    if wanted.status is not null then
         one_page := format(
-            'select page.job from (select distinct unnest($1) as status) as wanted, lateral (%s) as page '
-            'order by (page.job).%I %s, (page.job).id %s limit $11',
-            replace(one_page, ' where true', ' where jobs.status = wanted.status'),
-            sort,
-            case when oldest_first then 'asc' else 'desc' end,
-            case when oldest_first then 'asc' else 'desc' end
+            'select page.job from (select distinct unnest(($1).status) as status) as asked, lateral (%s) as page '
+            'order by (page.job).%I %s, (page.job).id %3$s limit $4',
+            replace(one_page, ' where true', ' where jobs.status = asked.status'),
+            wanted.sort,
+            direction
         );
     end if;
-    execute format('select array_agg(page.job) from (%s) as page', one_page)
+    execute format('select coalesce(array_agg(page.job), ''{}'') from (%s) as page', one_page)
     into rows
     -- One more than asked for tells whether there is a next page.
-    using status, user_id, client_ip, output_format, from_time, to_time, metadata, error_text,
-        place.value::timestamptz, place.id::uuid, page_size + 1;
-    return private.job_page(coalesce(rows, '{}'), page_size, sort, oldest_first, total);
+    using wanted, place.value::timestamptz, place.id::uuid, wanted.page_size + 1;
+    return (
+        rows[1:wanted.page_size],
+        case when cardinality(rows) > wanted.page_size then private.cursor(
+            list_name, to_jsonb(rows[wanted.page_size]) -> wanted.sort, rows[wanted.page_size].id::text
+        ) end,
+        total
+    );
 end;
 $$;
 comment on function private.page_of_jobs is 'A page of the jobs that the role may see.';
@@ -808,21 +782,7 @@ grant execute on function private.page_of_jobs to anon, authenticated, service_r
 
 -- The same for backends, who see all. Definer, because below a policy Postgres looks no status up in an index: comparing
 -- an enum might tell of rows that the policy hides.
-create function private.page_of_all_jobs(
-    status public.job_status[],
-    user_id uuid,
-    client_ip inet,
-    oldest_first boolean,
-    page_size integer,
-    cursor text,
-    output_format text,
-    from_time timestamptz,
-    to_time timestamptz,
-    metadata jsonb,
-    error_text text,
-    sort text,
-    with_total boolean
-)
+create function private.page_of_all_jobs(wanted private.job_list)
 returns public.job_page
 language plpgsql
 stable
@@ -831,9 +791,7 @@ set search_path = ''
 as $$
 begin
     perform private.require_service();
-    return private.page_of_jobs(
-        status, user_id, client_ip, oldest_first, page_size, cursor, output_format, from_time, to_time, metadata, error_text, sort, with_total
-    );
+    return private.page_of_jobs(wanted);
 end;
 $$;
 comment on function private.page_of_all_jobs is 'A page of all jobs, for backends.';
@@ -842,8 +800,8 @@ grant execute on function private.page_of_all_jobs to authenticated, service_rol
 -- Jobs that the caller may see, a page at a time, newest first unless told otherwise. Every filter that is given
 -- must hold: one of the statuses, address, user, format, created within [from_time, to_time), metadata that contains
 -- the given object, all the words in the error's code or text. Sorted by created_at, or by finished_at (jobs that have
--- ended). A page starts after the cursor, which is the place of the
--- last row seen, so rows that arrive meanwhile shift nothing.
+-- ended). A page starts after the cursor, which is the place of the last row seen, so rows that arrive meanwhile shift
+-- nothing.
 create function public.list_jobs(
     status public.job_status[] default null,
     user_id uuid default null,
@@ -864,15 +822,20 @@ language plpgsql
 stable
 set search_path = ''
 as $$
-begin
-    if private.is_service() then
-        return private.page_of_all_jobs(
-            status, user_id, client_ip, oldest_first, page_size, cursor, output_format, from_time, to_time, metadata, error_text, sort, with_total
-        );
-    end if;
-    return private.page_of_jobs(
-        status, user_id, client_ip, oldest_first, page_size, cursor, output_format, from_time, to_time, metadata, error_text, sort, with_total
+declare
+    wanted private.job_list := (
+        status, user_id, client_ip, oldest_first, page_size, cursor, output_format, from_time, to_time, metadata,
+        error_text, sort, with_total
     );
+begin
+    perform private.require_range('page_size', page_size, 1, 500);
+    if sort is null or sort not in ('created_at', 'finished_at') then
+        perform private.refuse_argument('sort', 'must be created_at or finished_at');
+    end if;
+    if metadata is not null and jsonb_typeof(metadata) <> 'object' then
+        perform private.refuse_argument('metadata', 'must be a JSON object');
+    end if;
+    return case when private.is_service() then private.page_of_all_jobs(wanted) else private.page_of_jobs(wanted) end;
 end;
 $$;
 comment on function public.list_jobs is 'A page of jobs, newest first unless oldest_first.';

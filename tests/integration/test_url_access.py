@@ -9,20 +9,19 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from statistics import mean, quantiles
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import httpx
 import psycopg
 import pytest
 
+from api import OWNER, Row, all_pages, answer, call, headers, problems, refusal
 from reelbase import AsyncReelbase, Job, JobStatus
 from sql import acting
 from support import Target, eventually
 
 Database = psycopg.Connection[tuple[Any, ...]]
-Row = dict[str, Any]
 
-OWNER = uuid4()
 BACKENDS = ["service_account", "admin", "service_key"]
 URL = "https://cdn.example/a.mp4"
 CHROME = (
@@ -30,74 +29,8 @@ CHROME = (
 )
 
 
-def headers(target: Target, actor: str, watched: UUID | None = None) -> dict[str, str]:
-    """What a request of an actor carries; the owner is OWNER, and a watch token is for the watched job."""
-    if actor == "service_key":
-        return {"apikey": target.service_role_key, "Authorization": f"Bearer {target.service_role_key}"}
-    claims: dict[str, dict[str, Any]] = {
-        "anonymous": {"role": "anon"},
-        "watcher": {"role": "anon", "watch_job_id": str(watched)},
-        "watching_user": {"watch_job_id": str(watched)},
-        "owner": {"sub": str(OWNER)},
-        "stranger": {"sub": str(uuid4())},
-        "pretender": {"sub": str(uuid4()), "user_metadata": {"role": "admin"}},
-        "service_account": {"sub": str(uuid4()), "app_metadata": {"role": "service_account"}},
-        "admin": {"sub": str(uuid4()), "app_metadata": {"role": "admin"}},
-    }
-    return {"apikey": target.anon_key, "Authorization": f"Bearer {target.token(**claims[actor])}"}
-
-
-def answer(
-    target: Target,
-    function: str,
-    actor: str = "service_key",
-    watched: UUID | None = None,
-    **arguments: Any,
-) -> httpx.Response:
-    """The answer of the API to an actor's call."""
-    return httpx.post(
-        f"{target.url}/rest/v1/rpc/{function}",
-        content=json.dumps(arguments, default=str),
-        headers={**headers(target, actor, watched), "Content-Type": "application/json"},
-        timeout=30,
-    )
-
-
-def call(target: Target, function: str, **arguments: Any) -> Any:
-    """What a function returns to a backend."""
-    response = answer(target, function, **arguments)
-    assert response.is_success, response.text
-    return response.json()
-
-
-def refusal(target: Target, function: str, **arguments: Any) -> Any:
-    """The details of a refusal."""
-    response = answer(target, function, **arguments)
-    assert response.is_client_error, response.text
-    return json.loads(response.json()["details"])
-
-
-def problems(target: Target, function: str, **arguments: Any) -> dict[str, str]:
-    """Argument to problem, of a call with wrong arguments."""
-    details = refusal(target, function, **arguments)
-    assert details["error"] == "invalid_argument"
-    return {problem["argument"]: problem["problem"] for problem in details["problems"]}
-
-
 def accesses(job: Job, count: int, **properties: Any) -> list[Row]:
     return [{"job_id": str(job.id), "url": f"{URL}?{number}", **properties} for number in range(count)]
-
-
-def all_pages(target: Target, **arguments: Any) -> list[Row]:
-    """The items of all pages, in their order."""
-    items: list[Row] = []
-    cursor = None
-    while True:
-        page = call(target, "get_url_accesses", cursor=cursor, **arguments)
-        items += page["items"]
-        cursor = page["next_cursor"]
-        if cursor is None:
-            return items
 
 
 def urls(rows: list[Row]) -> list[str]:
@@ -219,7 +152,7 @@ def test_log_many__takes_1000_in_one_call_and_keeps_their_order(target: Target, 
 
     assert urls(logged) == urls(given)
     assert {row["client_ip"] for row in logged} == {"203.0.113.0/24"}
-    stored = all_pages(target, job_id=job.id, page_size=500)
+    stored = all_pages(target, "get_url_accesses", job_id=job.id, page_size=500)
     assert sorted(urls(stored)) == sorted(urls(given))
 
 
@@ -236,7 +169,7 @@ def test_log_many__names_what_is_wrong_and_logs_nothing(target: Target, job: Job
         "accesses[4].accessed_at": "must be a time, as ISO 8601 writes it",
         "accesses[4].job_id": "is required",
     }
-    assert all_pages(target, job_id=job.id) == []
+    assert all_pages(target, "get_url_accesses", job_id=job.id) == []
 
 
 @pytest.mark.parametrize("item", [None, 7, "x", []])
@@ -263,7 +196,7 @@ def test_repeat__returns_the_first_row(target: Target, job: Job) -> None:
     again = call(target, "log_url_access", **given, bytes_sent=5)
 
     assert again == first
-    assert all_pages(target, job_id=job.id) == [first]
+    assert all_pages(target, "get_url_accesses", job_id=job.id) == [first]
 
 
 def test_repeat__in_a_list_gives_the_rows_that_are_there(target: Target, job: Job) -> None:
@@ -277,7 +210,7 @@ def test_repeat__in_a_list_gives_the_rows_that_are_there(target: Target, job: Jo
 
     assert urls(logged) == [f"{URL}?0", "first", f"{URL}?2", f"{URL}?0"]
     assert (logged[1], logged[3]) == (first, logged[0])
-    assert len(all_pages(target, job_id=job.id)) == 3
+    assert len(all_pages(target, "get_url_accesses", job_id=job.id)) == 3
 
 
 async def test_repeat__in_two_sessions_at_once_logs_one(target: Target, job: Job) -> None:
@@ -354,7 +287,7 @@ def test_address__is_masked_on_every_path(
         made = httpx.post(f"{target.url}/rest/v1/url_access_logs", json=given, headers=token)
         assert made.is_success, made.text
 
-    assert [row["client_ip"] for row in all_pages(target, job_id=job.id)] == [kept]
+    assert [row["client_ip"] for row in all_pages(target, "get_url_accesses", job_id=job.id)] == [kept]
 
 
 def test_address__is_masked_for_the_owner_of_the_schema_too(
@@ -365,7 +298,9 @@ def test_address__is_masked_for_the_owner_of_the_schema_too(
     )
     database.execute("update url_access_logs set client_ip = '198.51.100.7' where job_id = %s", (job.id,))
 
-    assert [row["client_ip"] for row in all_pages(target, job_id=job.id)] == ["198.51.100.0/24"]
+    assert [row["client_ip"] for row in all_pages(target, "get_url_accesses", job_id=job.id)] == [
+        "198.51.100.0/24"
+    ]
 
 
 @pytest.mark.local_stack
@@ -456,7 +391,7 @@ async def test_pages__are_complete_while_others_log(target: Target, job: Job) ->
     before = call(target, "log_url_accesses", accesses=accesses(job, 60))
 
     async def read() -> list[Row]:
-        return await asyncio.to_thread(all_pages, target, job_id=job.id, page_size=7)
+        return await asyncio.to_thread(all_pages, target, "get_url_accesses", job_id=job.id, page_size=7)
 
     async def write() -> None:
         for _ in range(5):
@@ -475,8 +410,11 @@ def test_pages__are_newest_first_within_their_time(target: Target, job: Job) -> 
     logged = call(target, "log_url_accesses", accesses=random.sample(given, 10))
 
     newest_first = sorted(logged, key=lambda row: row["accessed_at"], reverse=True)
-    assert all_pages(target, job_id=job.id, page_size=3) == newest_first
-    assert all_pages(target, job_id=job.id, from_time=days[2], to_time=days[5]) == newest_first[5:8]
+    assert all_pages(target, "get_url_accesses", job_id=job.id, page_size=3) == newest_first
+    assert (
+        all_pages(target, "get_url_accesses", job_id=job.id, from_time=days[2], to_time=days[5])
+        == newest_first[5:8]
+    )
 
 
 def test_page__refuses_a_size_range_or_cursor_of_its_own(target: Target) -> None:
