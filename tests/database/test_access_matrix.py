@@ -1,0 +1,644 @@
+"""docs/access.md, cell by cell: each actor calls each function, and reads and writes each table and view, over HTTP.
+
+What is refused or hidden must have changed nothing at all.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from psycopg import sql
+
+from database import access_world as world
+from database.access_page import read_page
+from database.servers import Session
+from support import Target
+
+pytestmark = pytest.mark.local_stack
+
+PAGE = read_page()
+
+OWNERS = ("anonymous", "user")
+BACKENDS = ("service account", "admin", "service key")
+
+# Watch tokens come in two roles; the page's column is of the first.
+WATCHERS = ("watch token", "watch token of role authenticated")
+ACTORS = ("nobody", *OWNERS, *WATCHERS, *BACKENDS)
+
+# The job on which a backend shows what it may do to any: another's for each, so that none finds it changed already.
+BACKENDS_JOB = {"service account": "other user", "admin": "watched", "service key": "other address"}
+
+JOB, ELEMENT, OTHER_ELEMENT, STEP, CLAIM = "$job", "$element", "$other_element", "$step", "$claim"
+CALLER = "$caller"
+TEXT = {"type": "text", "text_content": "More"}
+VIDEO = {
+    "output_format": "mp4",
+    "width": 64,
+    "height": 64,
+    "user_id": world.OTHER_USER,
+    "client_ip": "203.0.113.9",
+}
+STORED = {"job_id": JOB, "operation": "upload", "bucket": "videos", "key": "a.mp4"}
+ACCESSED = {"job_id": JOB, "url": "https://example.com/"}
+MEASURED = {"metric": "load", "value": 1}
+
+# The arguments of each function. Those on jobs, by the state that the job must have for the function to succeed.
+ON_JOBS: dict[str, dict[str, dict[str, Any]]] = {
+    "waiting": {
+        "get_job": {"job_id": JOB},
+        "get_job_with_details": {"job_id": JOB},
+        "get_job_elements": {"job_id": JOB},
+        "get_processing_timeline": {"job_id": JOB},
+        "get_storage_operations": {"job_id": JOB},
+        "read_job_events": {"job_id": JOB},
+        "calculate_job_progress": {"job_id": JOB},
+        "can_subscribe_to_job": {"job_id": JOB},
+        "add_job_element": {"job_id": JOB, **TEXT},
+        "bulk_add_elements": {"job_id": JOB, "elements": [TEXT]},
+        "reorder_elements": {"job_id": JOB, "element_ids": [OTHER_ELEMENT, ELEMENT]},
+        "delete_element": {"element_id": ELEMENT},
+        "cancel_job": {"job_id": JOB},
+        "pause_job": {"job_id": JOB},
+        "resume_job": {"job_id": JOB},
+        "update_job_status": {"job_id": JOB, "status": "processing"},
+        "update_element_status": {"element_id": ELEMENT, "local_path": "/tmp/a"},  # noqa: S108
+        "start_processing_step": {"job_id": JOB, "step": "upload"},
+        "update_step_progress": {"timeline_id": STEP, "progress_percentage": 50},
+        "complete_processing_step": {"timeline_id": STEP},
+        "log_storage_operation": STORED,
+        "log_storage_operations": {"operations": [STORED]},
+        "log_url_access": ACCESSED,
+        "log_url_accesses": {"accesses": [ACCESSED]},
+    },
+    "claimed": {
+        "update_job_progress": {"job_id": JOB, "progress_percentage": 50, "claim": CLAIM},
+        "heartbeat_jobs": {"claims": [CLAIM]},
+        "complete_job": {"job_id": JOB, "claim": CLAIM},
+        "fail_job": {"job_id": JOB, "claim": CLAIM, "error_code": "broken", "error_message": "Broken."},
+        "release_job": {"job_id": JOB, "claim": CLAIM},
+    },
+    "ended": {
+        "retry_job": {"job_id": JOB},
+        "delete_job": {"job_id": JOB},
+    },
+}
+ON_NO_JOB: dict[str, dict[str, Any]] = {
+    "user_role": {},
+    "is_admin": {},
+    "client_ip": {},
+    "get_event_cursor": {},
+    "run_batch": {"calls": [{"function": "user_role"}]},
+    "list_jobs": {},
+    "list_elements": {},
+    "read_events": {},
+    "create_job": VIDEO,
+    "create_jobs": {"jobs": [VIDEO]},
+    "create_video_job": {**VIDEO, "elements": [TEXT]},
+    "claim_jobs": {"worker": "worker"},
+    "rescue_stalled_jobs": {},
+    "get_queue_state": {},
+    "get_failed_storage_operations": {},
+    "get_storage_statistics": {},
+    "get_storage_usage_by_bucket": {},
+    "get_storage_performance": {},
+    "get_url_accesses": {},
+    "get_url_accesses_by": {"dimension": "day"},
+    "get_url_access_statistics": {},
+    "record_metric": MEASURED,
+    "record_metrics": {"metrics": [MEASURED]},
+    "get_metric_series": {"metric": "load"},
+    "get_latest_metrics": {},
+    "get_metric_thresholds": {},
+    "set_metric_threshold": {"metric": "load", "warning": 1},
+    "delete_metric_threshold": {"metric": CALLER},
+    "get_system_events": {},
+    "acquire_event_consumer": {"name": "another", "holder": "instance"},
+    "commit_event_consumer": {"name": CALLER, "lease": 1},
+    "release_event_consumer": {"name": CALLER, "lease": 1},
+    "seek_event_consumer": {"name": CALLER},
+    "delete_event_consumer": {"name": CALLER},
+    "list_event_consumers": {},
+    "get_job_statistics": {},
+    "get_processing_metrics": {},
+    "get_system_stats": {},
+    "refresh_job_statistics": {},
+    "database_health": {},
+    "verify_database_schema": {},
+    "check_rate_limit": {"key": "a", "max_calls": 100, "per": "1 hour"},
+    "log_security_event": {"event_type": "unauthorized_access"},
+    "pause_queue": {},
+    "resume_queue": {},
+    "cleanup_old_jobs": {},
+    "cleanup_old_metrics": {},
+    "enforce_data_retention": {},
+    "get_security_events": {},
+}
+# Where the rows of a function that lists name their job.
+LISTS = {"list_jobs": "id", "list_elements": "job_id", "read_events": "job_id"}
+
+# A row that may be inserted, for the tables where any may; and a column that may be updated.
+ROWS: dict[str, dict[str, Any]] = {
+    "elements": {"job_id": JOB, "element_order": 3, **TEXT},
+    "processing_timeline": {"job_id": JOB, "step": "validation", "step_order": 0},
+    "storage_operations": STORED,
+    "url_access_logs": ACCESSED,
+    "system_metrics": MEASURED,
+    "event_consumers": {"name": f"another-{CALLER}", "position_xid": "0", "position_id": 0},
+}
+CHANGES: dict[str, dict[str, Any]] = {
+    "jobs": {"priority": 1},
+    "elements": {"local_path": "/tmp/a"},  # noqa: S108
+    "processing_timeline": {"details": {"frames": 1}},
+    "event_consumers": {"position_id": 1},
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The stack with the world on it, and ways to act there."""
+
+    target: Target
+    session: Session
+    http: httpx.Client
+    pristine: dict[str, str] = field(default_factory=dict)
+
+    def restore(self) -> None:
+        """Make the world what it was, if it is not."""
+        if not self.pristine or world.contents(self.session) != self.pristine:
+            world.create(self.session)
+            self.pristine.clear()
+            self.pristine.update(world.contents(self.session))
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Nothing that happens here may leave a trace."""
+        before = world.contents(self.session)
+        yield
+        after = world.contents(self.session)
+        assert {name for name, held in after.items() if held != before[name]} == set()
+
+    def ask(
+        self,
+        actor: str,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        watched: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """A request as an actor; a watch token is for the job `watched`."""
+        claims: dict[str, Any] | None = {
+            "user": {"sub": world.USER},
+            "watch token": {"role": "anon", "watch_job_id": watched},
+            "watch token of role authenticated": {"sub": world.USER, "watch_job_id": watched},
+            "service account": {"sub": world.USER, "app_metadata": {"role": "service_account"}},
+            "admin": {"sub": world.USER, "app_metadata": {"role": "admin"}},
+        }.get(actor)
+        key = self.target.service_role_key if actor == "service key" else self.target.anon_key
+        with self.unknown_address() if actor == "nobody" else _as_it_is():
+            return self.http.request(
+                method,
+                f"{self.target.url}/rest/v1/{path}",
+                json=body,
+                headers={
+                    "apikey": key,
+                    "Authorization": f"Bearer {self.target.token(**claims) if claims else key}",
+                    **(headers or {}),
+                },
+            )
+
+    @contextmanager
+    def unknown_address(self) -> Iterator[None]:
+        """The proxy writes no address."""
+        change = "update private.settings set value = to_jsonb(%s::text) where name = 'client_ip_header'"
+        self.session.execute(change, ("x-not-sent",))
+        try:
+            yield
+        finally:
+            self.session.execute(change, ("x-forwarded-for",))
+
+
+@contextmanager
+def _as_it_is() -> Iterator[None]:
+    yield
+
+
+@pytest.fixture(scope="module")
+def built(localbase_cluster: Any) -> Iterator[Stage]:
+    with localbase_cluster.stack() as stack:
+        target = Target(
+            stack.api_url, stack.anon_key, stack.service_role_key, stack.jwt_secret, stack.db_url
+        )
+        with target.connect() as session, httpx.Client(timeout=30) as http:
+            yield Stage(target, session, http)
+
+
+@pytest.fixture
+def stage(built: Stage) -> Stage:
+    built.restore()
+    return built
+
+
+def column(actor: str) -> str:
+    return "watch token" if actor in WATCHERS else actor
+
+
+def said(cells: Mapping[str, str], actor: str) -> str:
+    """What the page says of an actor; of a watch token of role authenticated, as it says below the table."""
+    if actor == WATCHERS[1] and cells["watch token"] == "refused" and "insert" in cells:
+        return "the job's" if cells["user"] == "own" else cells["user"]
+    return cells[column(actor)]
+
+
+def owners_shown(word: str, actor: str) -> set[str]:
+    """Whose jobs the word of a cell means."""
+    return {
+        "all": set(world.OWNERS),
+        "own": {actor},
+        "the job's": {"watched"},
+        "none": set(),
+        "refused": set(),
+    }[word]
+
+
+def filled(value: Any, values: Mapping[str, Any]) -> Any:
+    """A value with what its placeholders stand for."""
+    match value:
+        case dict():
+            return {key: filled(item, values) for key, item in value.items()}
+        case list():
+            return [filled(item, values) for item in value]
+        case str():
+            return values.get(value, value.replace(CALLER, values.get(CALLER, CALLER)))
+    return value
+
+
+def outcome(response: httpx.Response) -> str:
+    """In a word of the page: refused, none or allowed."""
+    if response.is_success:
+        return "none" if response.text == "false" else "allowed"
+    answer = response.json()
+    if answer["code"] == "42501" and response.status_code in {401, 403}:
+        return "refused"
+    cause = json.loads(answer["details"] or "{}").get("error")
+    words = {
+        (403, "permission_denied"): "refused",
+        (403, "client_unknown"): "refused",
+        (404, "not_found"): "none",
+    }
+    return words.get((response.status_code, cause), response.text)
+
+
+# The page --------------------------------------------------------------------------------------
+
+
+def test_page__names_every_table_and_view(stage: Stage) -> None:
+    found = stage.session.execute(
+        "select relname from pg_catalog.pg_class "
+        "where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'f')"
+    )
+    assert set(PAGE.relations) == {name for (name,) in found}
+
+
+def test_page__names_every_function(stage: Stage) -> None:
+    found = stage.session.execute(
+        "select proname from pg_catalog.pg_proc where pronamespace = 'public'::regnamespace"
+    )
+    assert set(PAGE.functions) == {name for (name,) in found}
+
+
+def test_page__has_a_cell_for_every_actor() -> None:
+    assert set(PAGE.actors) == {column(actor) for actor in ACTORS}
+    for cells in PAGE.functions.values():
+        assert tuple(cells) == PAGE.actors
+    for cells in PAGE.relations.values():
+        assert tuple(cells) == (*PAGE.actors, "insert", "update", "delete")
+
+
+def test_arguments__are_there_for_every_function() -> None:
+    assert {*ON_NO_JOB, *(name for calls in ON_JOBS.values() for name in calls)} == set(PAGE.functions)
+
+
+# Functions -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function with the arguments of the tables above, alone or in a batch."""
+
+    stage: Stage
+    function: str
+    arguments: dict[str, Any]
+    batched: bool
+
+    def by(self, actor: str, values: Mapping[str, Any], watched: str) -> httpx.Response:
+        arguments = filled(self.arguments, {**values, CALLER: actor.replace(" ", "_")})
+        if not self.batched:
+            return self.stage.ask(actor, "POST", f"rpc/{self.function}", body=arguments, watched=watched)
+        calls = [{"function": self.function, "arguments": arguments}]
+        response = self.stage.ask(actor, "POST", "rpc/run_batch", body={"calls": calls}, watched=watched)
+        if not response.is_success:
+            return response
+        return httpx.Response(200, json=response.json()[0])
+
+
+@pytest.fixture(params=["alone", "batched"])
+def way(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def call(stage: Stage, function: str, way: str) -> Call:
+    if way == "batched":
+        query = "select from private.batch_functions where batch_functions.function = %s"
+        if stage.session.execute(query, (function,)).fetchone() is None:
+            pytest.skip("no batch runs it")
+    arguments = ON_NO_JOB.get(function)
+    if arguments is None:
+        (arguments,) = [calls[function] for calls in ON_JOBS.values() if function in calls]
+    return Call(stage, function, arguments, way == "batched")
+
+
+@pytest.mark.parametrize(
+    ("state", "function"), [(state, function) for state, calls in ON_JOBS.items() for function in calls]
+)
+def test_function__on_a_job(stage: Stage, call: Call, state: str, function: str) -> None:
+    cells = PAGE.functions[function]
+
+    def outcome_of(actor: str, owner: str) -> str:
+        values = world.parts(owner, state)
+        return outcome(call.by(actor, values, world.job_id("watched", state)))
+
+    with stage.unchanged():
+        for actor in ACTORS:
+            word = said(cells, actor)
+            for owner in set(world.OWNERS) - owners_shown(word, actor):
+                # Who is refused, and does not see the job, may be told that there is none.
+                sees = owner in {actor, "watched" if actor in WATCHERS else actor}
+                expected = {word} if word == "refused" and sees else {"none", word} - {"own", "the job's"}
+                assert outcome_of(actor, owner) in expected, f"{actor}, job of {owner}"
+    for actor in ACTORS:
+        word = said(cells, actor)
+        shown = {BACKENDS_JOB[actor]} if word == "all" else owners_shown(word, actor)
+        for owner in shown:
+            assert outcome_of(actor, owner) == "allowed", f"{actor}, job of {owner}"
+
+
+@pytest.mark.parametrize("function", [name for name in ON_NO_JOB if name not in LISTS])
+def test_function__on_no_job(stage: Stage, call: Call, function: str) -> None:
+    cells = PAGE.functions[function]
+    watched = world.job_id("watched")
+
+    with stage.unchanged():
+        for actor in ACTORS:
+            if said(cells, actor) == "refused":
+                assert outcome(call.by(actor, {}, watched)) == "refused", actor
+    for actor in ACTORS:
+        if said(cells, actor) != "refused":
+            response = call.by(actor, {}, watched)
+            assert response.is_success, f"{actor}: {response.text}"
+
+
+@pytest.mark.parametrize("function", LISTS)
+def test_function__that_lists(stage: Stage, call: Call, function: str) -> None:
+    for actor in ACTORS:
+        word = said(PAGE.functions[function], actor)
+        states = ("waiting",) if actor in WATCHERS else world.STATES
+        with stage.unchanged():
+            items = call.by(actor, {}, world.job_id("watched")).json()["items"]
+        assert {item[LISTS[function]] for item in items} == {
+            world.job_id(owner, state) for owner in owners_shown(word, actor) for state in states
+        }, actor
+
+
+@pytest.mark.parametrize("function", ["create_job", "create_jobs", "create_video_job"])
+def test_function__that_creates__makes_jobs_of_the_caller_s_own(stage: Stage, call: Call) -> None:
+    """Whatever user and address the arguments say."""
+    owners = {
+        "anonymous": (None, world.ADDRESS),
+        "user": (world.USER, world.ADDRESS),
+        "admin": (VIDEO["user_id"], VIDEO["client_ip"]),
+    }
+    for actor, owner in owners.items():
+        made = call.by(actor, {}, "").json()
+        job = made[0] if isinstance(made, list) else made.get("job", made)
+        assert (job["user_id"], job["client_ip"]) == owner
+
+
+def test_who_is_calling(stage: Stage) -> None:
+    roles = {
+        "nobody": ("anon", False, None),
+        "anonymous": ("anon", False, world.ADDRESS),
+        "user": ("authenticated", False, world.ADDRESS),
+        "watch token": ("anon", False, world.ADDRESS),
+        "watch token of role authenticated": ("authenticated", False, world.ADDRESS),
+        "service account": ("service_account", False, world.ADDRESS),
+        "admin": ("admin", True, world.ADDRESS),
+        "service key": ("service_role", True, world.ADDRESS),
+    }
+    for actor in ACTORS:
+        answers = [
+            stage.ask(actor, "POST", f"rpc/{name}", body={}, watched=world.job_id("watched")).json()
+            for name in ("user_role", "is_admin", "client_ip")
+        ]
+        assert tuple(answers) == roles[actor]
+
+
+def test_delete_job__with_force_takes_an_admin(stage: Stage) -> None:
+    with stage.unchanged():
+        body = {"job_id": world.job_id("user"), "force": True}
+        assert outcome(stage.ask("service account", "POST", "rpc/delete_job", body=body)) == "refused"
+    for actor, owner in (("admin", "user"), ("service key", "anonymous")):
+        body = {"job_id": world.job_id(owner), "force": True}
+        assert outcome(stage.ask(actor, "POST", "rpc/delete_job", body=body)) == "allowed"
+
+
+# Tables and views ------------------------------------------------------------------------------
+
+
+def rows_of(session: Session, relation: str, owners: set[str], states: tuple[str, ...]) -> list[Any]:
+    """What there would be in a table or view if nobody had jobs but these owners."""
+    jobs = [world.job_id(owner, state) for owner in owners for state in states]
+    query = sql.SQL("select to_jsonb(shown) from public.{} as shown").format(sql.Identifier(relation))
+    with session.transaction(force_rollback=True):
+        session.execute("delete from public.jobs where id <> all (%s::uuid[])", (jobs,))
+        return [row for (row,) in session.execute(query).fetchall()]
+
+
+def comparable(rows: list[dict[str, Any]], *without: str) -> list[str]:
+    """Rows in an order of their own, without what depends on the moment."""
+    return sorted(
+        json.dumps({k: v for k, v in row.items() if not k.endswith("_seconds") and k not in without})
+        for row in rows
+    )
+
+
+@pytest.mark.parametrize("relation", PAGE.relations)
+def test_relation__shows_what_the_page_says(stage: Stage, relation: str) -> None:
+    cells = PAGE.relations[relation]
+    for actor in ACTORS:
+        word = said(cells, actor)
+        response = stage.ask(actor, "GET", relation, watched=world.job_id("watched"))
+        if word == "refused":
+            assert outcome(response) == "refused", actor
+            continue
+        assert response.is_success, f"{actor}: {response.text}"
+        shown = response.json()
+        states = ("waiting",) if actor in WATCHERS else world.STATES
+        expected = rows_of(stage.session, relation, owners_shown(word, actor), states) if word != "none" else []
+        hidden = ("worker",) if word in {"own", "the job's"} else ()
+        assert comparable(shown, *hidden) == comparable(expected, *hidden), actor
+        assert all(row.get("worker") is None for row in shown) or word == "all"
+
+
+@pytest.mark.parametrize("relation", PAGE.relations)
+def test_relation__has_rows_for_all_who_may_see_some(stage: Stage, relation: str) -> None:
+    """Else the test above would prove nothing."""
+    cells = PAGE.relations[relation]
+    for actor in (*OWNERS, *BACKENDS):
+        if said(cells, actor) in {"own", "all"}:
+            assert stage.ask(actor, "GET", relation).json() != [], actor
+
+
+def may_write(cells: Mapping[str, str], verb: str, actor: str, owner: str) -> bool:
+    """Whether the page lets an actor write a row of a job of this owner."""
+    groups = cells[verb].split(", ")
+    return (actor in BACKENDS and "backends" in groups) or (
+        actor in OWNERS and "owners" in groups and actor == owner
+    )
+
+
+def changed(response: httpx.Response) -> bool:
+    """Whether a request to a table changed a row. If not, it must have been refused, or have found none."""
+    if response.is_success:
+        return response.status_code == httpx.codes.CREATED or response.json() != []
+    # A view that cannot be written at all says so before it asks who is writing.
+    assert outcome(response) == "refused" or response.json()["code"] == "55000", response.text
+    return False
+
+
+@pytest.mark.parametrize("relation", PAGE.relations)
+@pytest.mark.parametrize("verb", ["insert", "update", "delete"])
+def test_relation__is_written_by_whom_the_page_says(stage: Stage, relation: str, verb: str) -> None:
+    cells = PAGE.relations[relation]
+    key, any_row = key_and_row(stage.session, relation)
+
+    def attempt(actor: str, owner: str) -> httpx.Response:
+        values = {**world.parts(owner, "waiting"), CALLER: actor.replace(" ", "_")}
+        ours = {"event_consumers": values[CALLER], "jobs": values[JOB], "elements": values[ELEMENT]}
+        row = ours.get(relation, values[STEP]) if verb in {"update", "delete"} else None
+        place = f"{relation}?{key}=eq.{row}" if cells[verb] != "–" else f"{relation}?{key}=not.is.null"
+        watched = world.job_id("watched")
+        if verb == "insert":
+            body = filled(ROWS[relation], values) if relation in ROWS else any_row
+            return stage.ask(actor, "POST", relation, body=body, watched=watched)
+        if verb == "update":
+            body = CHANGES.get(relation, {key: any_row.get(key)})
+            headers = {"Prefer": "return=representation"}
+            return stage.ask(actor, "PATCH", place, body=body, watched=watched, headers=headers)
+        headers = {"Prefer": "return=representation"}
+        return stage.ask(actor, "DELETE", place, watched=watched, headers=headers)
+
+    with stage.unchanged():
+        for actor in ACTORS:
+            for owner in world.OWNERS:
+                if not may_write(cells, verb, actor, owner):
+                    assert not changed(attempt(actor, owner)), f"{actor}, job of {owner}"
+    for actor in ACTORS:
+        owner = BACKENDS_JOB.get(actor, actor)
+        if owner in world.OWNERS and may_write(cells, verb, actor, owner):
+            response = attempt(actor, owner)
+            assert response.is_success, f"{actor}, job of {owner}: {response.text}"
+            assert changed(response), f"{actor}, job of {owner}"
+
+
+def key_and_row(session: Session, relation: str) -> tuple[str, dict[str, Any]]:
+    """The first column of a table or view, and one of its rows."""
+    query = sql.SQL("select * from public.{} limit 1").format(sql.Identifier(relation))
+    with session.cursor(row_factory=psycopg.rows.dict_row) as cursor:
+        row = cursor.execute(query).fetchone()
+        assert cursor.description is not None
+        return cursor.description[0].name, json.loads(json.dumps(row or {}, default=str))
+
+
+# Pretenders ------------------------------------------------------------------------------------
+
+
+def seen_with(stage: Stage, claims: Mapping[str, Any], secret: str = "", **headers: str) -> httpx.Response:
+    """The jobs that the bearer of a token sees."""
+    target = stage.target
+    signer = Target(target.url, target.anon_key, "", secret or target.jwt_secret, "")
+    bearer = signer.token(**claims) if claims else target.anon_key
+    return stage.http.get(
+        f"{target.url}/rest/v1/jobs",
+        params={"select": "id"},
+        headers={"apikey": target.anon_key, "Authorization": f"Bearer {bearer}", **headers},
+    )
+
+
+@pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "x-real-ip", "cf-connecting-ip"])
+def test_forged_address__is_not_believed(stage: Stage, header: str) -> None:
+    shown = seen_with(stage, {}, **{header: world.OTHER_ADDRESS}).json()
+
+    assert {job["id"] for job in shown} == {world.job_id("anonymous", state) for state in world.STATES}
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"user_metadata": {"role": "admin"}},
+        {"user_metadata": {"role": "service_account", "app_metadata": {"role": "admin"}}},
+        {"user_role": "admin", "is_admin": True},
+        {"app_metadata": {"roles": ["admin"]}},
+        {"app_metadata": {"role": "Admin"}},
+        {"user_metadata": {"watch_job_id": world.job_id("watched")}},
+    ],
+)
+def test_forged_role__gives_no_rights(stage: Stage, claims: dict[str, Any]) -> None:
+    shown = seen_with(stage, {"sub": world.USER, **claims}).json()
+
+    assert {job["id"] for job in shown} == {world.job_id("user", state) for state in world.STATES}
+
+
+@pytest.mark.parametrize("role", ["anon", "authenticated"])
+def test_watch_token__shows_no_other_job(stage: Stage, role: str) -> None:
+    claims = {"role": role, "sub": world.USER, "watch_job_id": world.job_id("watched")}
+
+    assert seen_with(stage, claims).json() == [{"id": world.job_id("watched")}]
+
+
+@pytest.mark.parametrize("role", ["anon", "authenticated"])
+@pytest.mark.parametrize("lifetime", [None, 86_500, 10**9])
+def test_watch_token__that_is_not_short_lived_shows_nothing(
+    stage: Stage, role: str, lifetime: int | None
+) -> None:
+    expiry = None if lifetime is None else int(time.time()) + lifetime
+    claims = {"role": role, "sub": world.USER, "watch_job_id": world.job_id("watched"), "exp": expiry}
+    token = {name: value for name, value in claims.items() if value is not None}
+
+    response = seen_without_expiry(stage, token) if expiry is None else seen_with(stage, token)
+
+    assert response.json() == []
+
+
+def seen_without_expiry(stage: Stage, claims: Mapping[str, Any]) -> httpx.Response:
+    import jwt  # noqa: PLC0415
+
+    token = jwt.encode(dict(claims), stage.target.jwt_secret, "HS256")
+    headers = {"apikey": stage.target.anon_key, "Authorization": f"Bearer {token}"}
+    return stage.http.get(f"{stage.target.url}/rest/v1/jobs", headers=headers)
+
+
+@pytest.mark.parametrize("role", ["anon", "authenticated", "service_role"])
+def test_token__that_has_expired_or_is_signed_by_another_is_none(stage: Stage, role: str) -> None:
+    claims = {"role": role, "sub": world.USER, "watch_job_id": world.job_id("watched")}
+
+    assert seen_with(stage, {**claims, "exp": int(time.time()) - 120}).status_code == 401
+    assert seen_with(stage, claims, secret="x" * 40).status_code == 401
