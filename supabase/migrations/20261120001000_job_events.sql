@@ -322,6 +322,8 @@ set search_path = ''
 as $$
 declare
     job public.jobs := private.visible_job(job_id);
+    -- A plan that knows no argument's value would not look for an expression in the index, and read the whole log.
+    seen bigint := coalesce(after_seq, 0);
 begin
     if after_seq not between 0 and job.event_seq then
         perform private.refuse_argument(
@@ -331,7 +333,7 @@ begin
     return query
         select * from public.job_events as events
         where events.job_id = read_job_events.job_id
-            and events.seq > coalesce(read_job_events.after_seq, 0)
+            and events.seq > seen
             and (read_job_events.types is null or events.type = any (read_job_events.types))
         order by events.seq
         limit least(greatest(coalesce(read_job_events.max_events, 500), 1), 1000);

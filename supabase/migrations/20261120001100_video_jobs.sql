@@ -140,7 +140,7 @@ declare
 begin
     details.job := private.visible_job(job_id);
     details.elements := array(select listed from public.get_job_elements(job_id) as listed);
-    details.timeline := array(select step from public.get_processing_timeline(job_id) as step);
+    details.timeline := array(select listed from public.get_processing_timeline(job_id) as listed);
     details.storage_operations := array(
         select operations from public.storage_operations as operations
         where operations.job_id = get_job_with_details.job_id

@@ -1,11 +1,11 @@
 -- Analytics: what an operator asks of the platform, as views and reports.
 --
--- Two kinds of figures. What is now, or was lately, is read from the tables themselves, through an index. What has been is read from
--- job_stats_hourly, which counts every creation and change of status of a job exactly once, from the event log, and
--- outlives jobs and log; what is not counted yet is added when it is read.
+-- Two kinds of figures. What is now, or was lately, is read from the tables themselves, through an index. What has been
+-- is read from job_stats_hourly, which counts every creation and change of status of a job exactly once, from the event
+-- log, and outlives jobs and log; what is not counted yet is added when it is read.
 
 insert into private.settings (name, value, description) values
-    ('stalled_after_seconds', '300', 'A job that is processed without a claim is stalled when nothing has happened to it for so long.'),
+    ('stalled_after_seconds', '300', 'A job processed without a claim is stalled when nothing has happened for so long.'),
     ('slow_after_seconds', '3600', 'A job is slow when it has been processed for longer than this.'),
     ('slow_factor', '10', 'A job is slow when it has been processed for longer than so many times its estimated_duration.'),
     ('slow_wait_seconds', '900', 'A job is slow when it could have been claimed for so long and nobody has.'),
@@ -23,8 +23,8 @@ $$;
 comment on function private.number_setting is 'The value of a setting that is a number.';
 grant execute on function private.number_setting to anon, authenticated, service_role;
 
--- Since when the views on what was lately look. A function and no subselect, because the planner asks a stable function for its
--- value, and chooses the index by it.
+-- Since when the views on what was lately look. A function and no subselect, because the planner asks a stable function
+-- for its value, and chooses the index by it.
 create function private.recent_since()
 returns timestamptz
 language sql
@@ -151,18 +151,18 @@ create table public.job_stats_hourly (
 );
 alter table public.job_stats_hourly enable row level security;
 comment on table public.job_stats_hourly is
-    'What happened to jobs, by the hour in which it happened and their format. What is not counted yet: hourly_throughput adds it.';
-comment on column public.job_stats_hourly.started is 'How often a job began to be processed; one that is tried again begins again.';
+    'What happened to jobs, by the hour in which it happened and by format. What is not counted yet is not in it.';
+comment on column public.job_stats_hourly.started is 'How often a job began to be processed, each attempt for itself.';
 comment on column public.job_stats_hourly.retried is
     'How often a job went back to wait because an attempt failed or its worker fell silent, or because it was retried.';
 comment on column public.job_stats_hourly.released is 'How often a job was given back, to wait again.';
-comment on column public.job_stats_hourly.processing_seconds is 'Of the attempts that made a video, from start to completion.';
+comment on column public.job_stats_hourly.processing_seconds is 'Of the attempts that made a video, start to completion.';
 comment on column public.job_stats_hourly.lost_seconds is 'Of the attempts that ended otherwise.';
 comment on column public.job_stats_hourly.waiting_seconds is
     'Before attempts that started, from when the job was there to be claimed (the delay of a retry is not waiting).';
 comment on column public.job_stats_hourly.output_seconds is 'Length of the finished videos.';
 comment on column public.job_stats_hourly.processing_times is
-    'How many of the attempts that made a video took how long, in 96 steps of 2^(1/4) from 16 ms on; see private.percentiles.';
+    'How many of the attempts that made a video took how long, in 96 steps of 2^(1/4) from 16 ms on: private.histogram.';
 
 grant select on public.job_stats_hourly to authenticated, service_role;
 create policy "Backends see statistics" on public.job_stats_hourly
@@ -186,8 +186,8 @@ insert into private.job_stats_cursor (xid, id) values ('0', 0);
 create index job_events_of_status on public.job_events (xid, id) where type in ('job.created', 'job.status');
 create index job_events_of_status_by_job on public.job_events (job_id, seq) where type in ('job.created', 'job.status');
 
--- What each creation and change of status adds to the statistics. Times are those of the events: how long a job was processed
--- or waited is the time since the status before. Where the log no longer has that, the job tells.
+-- What each creation and change of status adds to the statistics. Times are those of the events: how long a job was
+-- processed or waited is the time since the status before. Where the log no longer has that, the job tells.
 create view private.status_facts with (security_invoker = true) as
 select
     events.job_id,
@@ -212,7 +212,11 @@ select
     case when events.status = 'completed' then (events.data ->> 'output_size')::bigint end as output_bytes,
     case when events.status = 'completed' then (events.data ->> 'actual_duration')::numeric end as output_seconds
 from public.job_events as events
-join public.jobs on jobs.id = events.job_id
+cross join lateral (
+    -- Its limit keeps the planner to looking jobs up: for a few thousand events it would rather read all jobs.
+    select owner.output_format, owner.created_at, owner.started_at
+    from public.jobs as owner where owner.id = events.job_id limit 1
+) as jobs
 left join lateral (
     select earlier.created_at, earlier.data
     from public.job_events as earlier
@@ -244,8 +248,8 @@ grant select on private.set_aside_facts to authenticated, service_role;
 create policy "Backends see facts" on private.set_aside_facts
     for select to authenticated using ((select private.is_service()));
 
--- Keep what a job that is deleted has to add to the statistics. It locks nothing: whether the event or this row is counted is
--- decided by the cursor, which passes each place once.
+-- Keep what a job that is deleted has to add to the statistics. It locks nothing: whether the event or this row is
+-- counted is decided by the cursor, which passes each place once.
 create function private.jobs_set_facts_aside()
 returns trigger
 language plpgsql
@@ -368,9 +372,9 @@ end;
 $$;
 comment on function private.count_upto is 'Count the events between the cursor and a place in the log.';
 
--- Count at most max_events of those that can be counted: only what lies before the oldest open transaction, so that what commits
--- late is counted later. The cursor's lock lets one session count at a time; the next one goes on where it ended.
--- Definer: nobody writes the summary otherwise.
+-- Count at most max_events of those that can be counted: only what lies before the oldest open transaction, so that what
+-- commits late is counted later. The cursor's lock lets one session count at a time; the next one goes on where it ended.
+-- Definer: nobody writes the summary otherwise; so it asks for itself who is calling.
 create function private.count_status_events(max_events integer)
 returns public.statistics_refresh
 language plpgsql
@@ -383,6 +387,7 @@ declare
     upto record;
     counted public.statistics_refresh;
 begin
+    perform private.require_service();
     select * into strict place from private.job_stats_cursor for update;
     horizon := private.log_horizon();
     select stretch.xid, stretch.id into upto
@@ -425,7 +430,9 @@ declare
 begin
     select * into strict place from private.job_stats_cursor for update;
     counted := private.count_upto(place, '18446744073709551615', 0);
-    update private.job_stats_cursor set xid = '0', id = coalesce((select max(events.id) from public.job_events as events), 0);
+    update private.job_stats_cursor set
+        xid = '0',
+        id = coalesce((select max(events.id) from public.job_events as events), 0);
     return counted;
 end;
 $$;
@@ -444,7 +451,8 @@ begin
     return private.count_status_events(max_events);
 end;
 $$;
-comment on function public.refresh_job_statistics is 'Count events that are not counted yet; says how many, and whether there are more. Backends only.';
+comment on function public.refresh_job_statistics is
+    'Count events that are not counted yet; says how many, and whether there are more. Backends only.';
 grant execute on function public.refresh_job_statistics to authenticated, service_role;
 
 -- What is not counted yet, of whoever may see it: backends. They alone see the cursor.
@@ -574,14 +582,16 @@ cross join lateral (
     select
         count(*) as storage_operations,
         count(*) filter (where not operations.success) as storage_failures,
-        coalesce(sum(operations.file_size) filter (where operations.success and operations.operation = 'upload'), 0) as bytes_uploaded,
+        coalesce(sum(operations.file_size) filter (where operations.success and operations.operation = 'upload'), 0)
+            as bytes_uploaded,
         coalesce(sum(operations.file_size) filter (where operations.success and operations.operation = 'download'), 0)
             as bytes_downloaded
     from public.storage_operations as operations where operations.job_id = jobs.id
 ) as stored;
 comment on view public.job_summary is 'A job with the counts of all that belongs to it.';
 comment on column public.job_summary.attempts is 'How often the job began to be processed.';
-comment on column public.job_summary.waited_seconds is 'How long it has waited, over all attempts, retries'' delays and pauses included.';
+comment on column public.job_summary.waited_seconds is
+    'How long it has waited, over all attempts; delays of retries and pauses are part of it.';
 comment on column public.job_summary.processed_seconds is 'How long it has been processed, over all attempts.';
 grant select on public.job_summary to anon, authenticated, service_role;
 
@@ -590,11 +600,15 @@ select
     id, user_id, status, is_terminal, progress_percentage, current_step, error_code, error_message, event_seq,
     created_at, started_at, finished_at, updated_at
 from public.jobs;
-comment on view public.job_status_realtime is 'What is shown of a job while it is watched; event_seq is where watching goes on.';
+comment on view public.job_status_realtime is
+    'What is shown of a job while it is watched; event_seq is where watching goes on.';
 grant select on public.job_status_realtime to anon, authenticated, service_role;
 
--- Jobs that wait or are processed. That a job has not ended is asked by finished_at: a comparison of statuses is not leakproof, so
--- with row-level security it could not use an index.
+-- As small as there are jobs to do, however many have ended.
+create index jobs_active on public.jobs (created_at, id) where finished_at is null;
+
+-- Jobs that wait or are processed. That a job has not ended is asked by finished_at: a comparison of statuses is not
+-- leakproof, so with row-level security it could not use an index.
 create view public.active_jobs with (security_invoker = true) as
 with limits as materialized (
     select
@@ -622,15 +636,18 @@ select
     claim.worker,
     claim.heartbeat_at,
     claim.lease_expires_at,
-    case when jobs.status = 'pending' then greatest(0, extract(epoch from now() - jobs.available_at)) end as waiting_seconds,
-    case when jobs.status = 'processing' then greatest(0, extract(epoch from now() - jobs.started_at)) end as running_seconds,
+    case when jobs.status = 'pending' then greatest(0, extract(epoch from now() - jobs.available_at)) end
+        as waiting_seconds,
+    case when jobs.status = 'processing' then greatest(0, extract(epoch from now() - jobs.started_at)) end
+        as running_seconds,
     case
         when jobs.status = 'pending' then case
             when jobs.paused_at is null and extract(epoch from now() - jobs.available_at) > limits.slow_wait then 'slow'
             else 'healthy'
         end
         when claim.lease_expires_at <= now() then 'stalled'
-        when claim.lease_expires_at is null and extract(epoch from now() - jobs.updated_at) > limits.stalled_after then 'stalled'
+        when claim.lease_expires_at is null and extract(epoch from now() - jobs.updated_at) > limits.stalled_after
+            then 'stalled'
         when extract(epoch from now() - jobs.started_at) > least(
             limits.slow_after, limits.slow_factor * jobs.estimated_duration
         ) then 'slow'
@@ -643,7 +660,7 @@ where jobs.finished_at is null;
 comment on view public.active_jobs is 'Jobs that wait or are processed, and how they fare: healthy, slow or stalled.';
 comment on column public.active_jobs.worker is 'Who has claimed the job; for backends only.';
 comment on column public.active_jobs.processing_health is
-    'stalled: the lease has run out, or without one nothing happens. slow: waits or is processed longer than the settings say.';
+    'stalled: the lease has run out, or without one nothing happens. slow: waits or is processed for too long.';
 grant select on public.active_jobs to anon, authenticated, service_role;
 
 create view public.queue_overview with (security_invoker = true) as
@@ -686,7 +703,7 @@ select
 from private.job_stats
 group by (hour at time zone 'UTC')::date;
 comment on view public.daily_job_stats is 'What happened to jobs, by day (UTC). Backends only.';
-comment on column public.daily_job_stats.success_rate is 'Percent that completed, of those that completed, failed or timed out.';
+comment on column public.daily_job_stats.success_rate is 'Percent that completed, of those that did, failed or timed out.';
 comment on column public.daily_job_stats.p50_processing_seconds is 'Right to within a tenth, like p95.';
 grant select on public.daily_job_stats to authenticated, service_role;
 
@@ -732,7 +749,8 @@ select
 from public.storage_operations
 where created_at >= private.recent_since()
 group by operation, bucket;
-comment on view public.storage_performance is 'How storage operations of the last days (setting recent_days) went, by kind and bucket.';
+comment on view public.storage_performance is
+    'How storage operations of the last days (setting recent_days) went, by kind and bucket.';
 comment on column public.storage_performance.mean_bytes_per_second is 'Of operations whose size and duration are known.';
 grant select on public.storage_performance to authenticated, service_role;
 
@@ -788,7 +806,8 @@ select
 from public.jobs
 where created_at >= private.recent_since()
 group by user_id, client_ip;
-comment on view public.client_activity is 'Who created jobs in the last days (setting recent_days), and what became of them.';
+comment on view public.client_activity is
+    'Who created jobs in the last days (setting recent_days), and what became of them.';
 grant select on public.client_activity to authenticated, service_role;
 
 create view public.element_processing with (security_invoker = true) as
@@ -801,13 +820,15 @@ select
     count(*) filter (where processing_state = 'processed') as processed,
     count(*) filter (where processing_state = 'failed') as failed,
     private.percent(
-        count(*) filter (where processing_state = 'failed'), count(*) filter (where processing_state in ('processed', 'failed'))
+        count(*) filter (where processing_state = 'failed'),
+        count(*) filter (where processing_state in ('processed', 'failed'))
     ) as failure_rate,
     coalesce(sum(source_size), 0) as source_bytes
 from public.elements
 where created_at >= private.recent_since()
 group by type, source_kind;
-comment on view public.element_processing is 'What became of the elements of the last days (setting recent_days), by type and kind of source.';
+comment on view public.element_processing is
+    'What became of the elements of the last days (setting recent_days), by type and kind of source.';
 comment on column public.element_processing.failure_rate is 'Percent that failed, of those that were processed or failed.';
 grant select on public.element_processing to authenticated, service_role;
 
@@ -823,12 +844,14 @@ select
     count(*) filter (where outcome in ('failed', 'retried')) as failed,
     count(*) filter (where outcome = 'rescued') as rescued,
     count(*) filter (where outcome in ('released', 'cancelled', 'timeout')) as stopped,
-    max(case when outcome is distinct from 'rescued' and outcome is distinct from 'timeout' then coalesce(ended_at, heartbeat_at)
-        else heartbeat_at end) as last_seen_at
+    -- The end of a claim is the worker's doing only where it said so.
+    max(case when outcome in ('completed', 'failed', 'retried', 'released') then ended_at else heartbeat_at end)
+        as last_seen_at
 from public.job_claims
 where ended_at is null or ended_at >= now() - interval '1 hour'
 group by worker;
-comment on view public.worker_activity is 'Workers that have claims, or had some within the hour, and how those ended. Backends only.';
+comment on view public.worker_activity is
+    'Workers that have claims, or had some within the hour, and how those ended. Backends only.';
 comment on column public.worker_activity.expired is 'Of those running, how many leases have run out.';
 comment on column public.worker_activity.rescued is 'How many were taken from it because it fell silent.';
 grant select on public.worker_activity to authenticated, service_role;
@@ -837,7 +860,8 @@ create view public.latest_metrics with (security_invoker = true) as
 select metrics.metric, metrics.labels, metrics.value, metrics.unit, metrics.recorded_at, thresholds.state
 from public.get_latest_metrics() as metrics
 left join public.metric_thresholds as thresholds on thresholds.metric = metrics.metric;
-comment on view public.latest_metrics is 'The newest value of each series of metrics, and the state of the metric where it has a threshold. Backends only.';
+comment on view public.latest_metrics is
+    'The newest value of each series of metrics, and the metric''s state where it has a threshold. Backends only.';
 grant select on public.latest_metrics to authenticated, service_role;
 
 -- Reports ------------------------------------------------------------------------------------
@@ -895,12 +919,13 @@ create type public.job_statistics as (
 );
 comment on type public.job_statistics is
     'What happened to jobs in the hours from from_time until before to_time; percentiles are right to within a tenth.';
-comment on column public.job_statistics.success_rate is 'Percent that completed, of those that completed, failed or timed out.';
+comment on column public.job_statistics.success_rate is 'Percent that completed, of those that did, failed or timed out.';
 comment on column public.job_statistics.lost_seconds is 'Processing of attempts that made no video.';
 comment on column public.job_statistics.days is 'The same by day (UTC), of days on which something happened.';
 
--- What happened to jobs from from_time until before to_time, by default in the last 30 days. The range is widened to whole hours,
--- which the answer names. It counts what happened: a job that failed, was retried and completed counts for both.
+-- What happened to jobs from from_time until before to_time, by default in the last 30 days. The range is widened to
+-- whole hours, which the answer names. It counts what happened: a job that failed, was retried and completed counts for
+-- both.
 create function public.get_job_statistics(from_time timestamptz default null, to_time timestamptz default null)
 returns public.job_statistics
 language plpgsql
@@ -978,7 +1003,8 @@ $$;
 comment on function public.get_job_statistics is 'What happened to jobs in a time range, in all and by day. Backends only.';
 grant execute on function public.get_job_statistics to authenticated, service_role;
 
--- How steps that ended in a time range went. Definer: row-level security would ask of each step whether its job is the caller's.
+-- How steps that ended in a time range went. Definer: row-level security would ask of each step whether its job is the
+-- caller's; so it asks for itself who is calling.
 create function private.processing_metrics(from_time timestamptz, to_time timestamptz)
 returns setof public.step_performance
 language plpgsql
@@ -987,6 +1013,7 @@ security definer
 set search_path = ''
 as $$
 begin
+    perform private.require_service();
     return query
         select
             timeline.step,
@@ -1081,7 +1108,6 @@ create function private.events_per_second()
 returns numeric
 language sql
 stable
-security definer
 set search_path = ''
 as $$
     select round(
@@ -1170,5 +1196,6 @@ begin
     return stats;
 end;
 $$;
-comment on function public.get_system_stats is 'How the platform stands: queue, workers, the last 24 hours, storage. Backends only.';
+comment on function public.get_system_stats is
+    'How the platform stands: queue, workers, the last 24 hours, storage. Backends only.';
 grant execute on function public.get_system_stats to authenticated, service_role;

@@ -64,6 +64,20 @@ _EVENTS = """
     from public.jobs, generate_series(1, event_seq) as seq
 """
 
+# The newest job of the user that has ended gets a long log.
+_LONG_LOG = """
+    with long as (
+        update public.jobs set event_seq = 10000
+        where id = (
+            select id from public.jobs where user_id = %(user)s and event_seq = 4 order by created_at desc limit 1
+        )
+        returning *
+    )
+    insert into public.job_events (xid, job_id, user_id, seq, type, status, is_terminal, progress_percentage)
+    select '3', id, user_id, seq, 'job.progress', status, is_terminal, progress_percentage
+    from long, generate_series(5, 10000) as seq
+"""
+
 # One claim on each job that is or was being processed, of the newest 5 %.
 _CLAIMS = """
     insert into public.job_claims (job_id, worker, claimed_at, lease_expires_at, ended_at, outcome)
@@ -99,6 +113,7 @@ def fill(database: Database, total: int) -> None:
         session.execute("set maintenance_work_mem = '256MB'")
         _insert(session, "public.jobs", _JOBS, total)
         _insert(session, "public.job_events", _EVENTS, total)
+        session.execute(_LONG_LOG, {"user": USER})
         session.execute(_CLAIMS, {"total": total})
         session.execute("vacuum analyze")
 
