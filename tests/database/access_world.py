@@ -49,7 +49,9 @@ _OF_A_JOB = """
     from public.jobs, unnest(array['1', '2']) as digit;
 
     insert into public.processing_timeline (id, job_id, step, step_order, started_at, completed_at, success)
-    select overlay(id::text placing '3' from 1 for 1)::uuid, id, 'download'::public.processing_step, 1, now(), clock_timestamp(), true
+    select
+        overlay(id::text placing '3' from 1 for 1)::uuid, id,
+        'download'::public.processing_step, 1, now(), clock_timestamp(), true
     from public.jobs
     union all
     select overlay(id::text placing '4' from 1 for 1)::uuid, id, 'encoding', 2, now(), null, null
@@ -76,7 +78,8 @@ _OF_THE_PLATFORM = """
     insert into public.system_metrics (metric, value) values ('load', 2);
     insert into public.event_consumers (name, position_xid, position_id, lease, holder, lease_expires_at)
     select name, '0', 0, 1, 'instance', now() + interval '1 hour' from unnest({backends}::text[]) as name;
-    insert into public.metric_thresholds (metric, warning) select name, 1 from unnest({backends}::text[]) as name;
+    insert into public.metric_thresholds (metric, warning)
+    select name, 1 from unnest({backends}::text[]) as name;
     insert into public.system_events (type, severity) values ('seen', 'info');
     select public.log_security_event('seen');
 """
