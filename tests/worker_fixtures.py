@@ -19,7 +19,9 @@ def _job(**columns: Any) -> Job:
     empty = dict.fromkeys(Job.model_fields)
     row = {"id": uuid4(), "status": "processing", "is_terminal": False, "output_format": "mp4", "fps": 25}
     size = {"width": 320, "height": 180, "progress_percentage": 0, "response_type": "async", "event_seq": 1}
-    return Job.model_validate(empty | row | size | {"created_at": MOMENT, "updated_at": MOMENT} | columns)
+    counts = dict.fromkeys(("priority", "retry_count", "max_retries", "rescue_count", "replays"), 0)
+    times = dict.fromkeys(("created_at", "updated_at", "available_at"), MOMENT)
+    return Job.model_validate(empty | row | size | counts | times | columns)
 
 
 def _element(**columns: Any) -> Element:
@@ -27,7 +29,8 @@ def _element(**columns: Any) -> Element:
     row = {"id": uuid4(), "job_id": uuid4(), "type": "video", "source_url": "https://example.com/a.mp4"}
     place = {"element_order": 1, "track": 0, "x_position": "0", "y_position": "0", "fit_mode": "auto"}
     times = {"start_time": 0, "created_at": MOMENT, "updated_at": MOMENT}
-    return Element.model_validate(empty | row | place | times | columns)
+    state = {"source_kind": "web", "downloaded": False, "processed": False, "processing_state": "pending"}
+    return Element.model_validate(empty | row | place | times | state | {"z_index": 0} | columns)
 
 
 @pytest.fixture

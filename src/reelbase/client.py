@@ -2,12 +2,15 @@
 
 import asyncio
 import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
 import supabase
 
-from reelbase.execution.operation import Async, Sync
+from reelbase.execution.call import Call
+from reelbase.execution.operation import Async, M, Sync
 from reelbase.execution.rest import AsyncRestExecutor, RestExecutor
 from reelbase.realtime.background import BackgroundLoop
 from reelbase.realtime.channel import RealtimeEndpoint
@@ -15,19 +18,19 @@ from reelbase.realtime.feed import Carry, Counts, follow
 from reelbase.realtime.live import LiveRows
 from reelbase.realtime.stream import AsyncEventStream, EventStream
 from reelbase.realtime.watch import Watch
-from reelbase.services.elements import Elements
-from reelbase.services.events import Events
-from reelbase.services.jobs import Jobs
-from reelbase.services.timeline import Timeline
+from reelbase.services.table import Services
 from reelbase.settings import KeyName, Settings
 
 DEFAULT_TIMEOUT = 10.0
 LIVE_BEAT = 10.0
 POLLING_BEAT = 1.0
 
+_Wires = tuple[Callable[[Call[Any]], Any], Callable[[Watch], Any]]
+"""What carries calls, and what follows events."""
 
-class AsyncReelbase:
-    """reelbase for asyncio; of one event loop. Use it as `async with`, or call `aclose`.
+
+class _Client(Services[M], ABC):
+    """What both clients share.
 
     `key` is an API key of either kind. `access_token` is the JWT of whoever the client speaks for;
     without one it speaks for the key. `timeout` is seconds a single request may take.
@@ -36,18 +39,26 @@ class AsyncReelbase:
     def __init__(
         self, url: str, key: str, *, access_token: str | None = None, timeout: float = DEFAULT_TIMEOUT
     ) -> None:
-        self._executor = AsyncRestExecutor(url, key, access_token=access_token, timeout=timeout)
-        self._feeds = _Feeds(url, key, access_token, self._executor.run)
-        self.jobs: Jobs[Async] = Jobs(self._executor.run, self._feeds.open)
-        self.elements: Elements[Async] = Elements(self._executor.run, self._feeds.open)
-        self.timeline: Timeline[Async] = Timeline(self._executor.run, self._feeds.open)
-        self.events: Events[Async] = Events(self._executor.run, self._feeds.open)
+        super().__init__(*self._connect(url, key, access_token, timeout))
+
+    @abstractmethod
+    def _connect(self, url: str, key: str, access_token: str | None, timeout: float) -> _Wires:
+        """Make connections ready, and what services need of them."""
 
     @classmethod
     def from_env(cls, key: KeyName = "service_role") -> Self:
         """A client from the environment and `.env`. Raises ConfigurationError."""
         settings = Settings.load()
         return cls(settings.supabase_url, settings.key(key), timeout=settings.reelbase_timeout)
+
+
+class AsyncReelbase(_Client[Async]):
+    """reelbase for asyncio; of one event loop. Use it as `async with`, or call `aclose`."""
+
+    def _connect(self, url: str, key: str, access_token: str | None, timeout: float) -> _Wires:
+        self._executor = AsyncRestExecutor(url, key, access_token=access_token, timeout=timeout)
+        self._feeds = _Feeds(url, key, access_token, self._executor.run)
+        return self._executor.run, self._feeds.open
 
     @property
     def supabase(self) -> supabase.AsyncClient:
@@ -68,25 +79,14 @@ class AsyncReelbase:
         await self.aclose()
 
 
-class Reelbase:
-    """reelbase for synchronous code. Use it as `with`, or call `close`. Arguments as of AsyncReelbase."""
+class Reelbase(_Client[Sync]):
+    """reelbase for synchronous code. Use it as `with`, or call `close`."""
 
-    def __init__(
-        self, url: str, key: str, *, access_token: str | None = None, timeout: float = DEFAULT_TIMEOUT
-    ) -> None:
+    def _connect(self, url: str, key: str, access_token: str | None, timeout: float) -> _Wires:
         self._executor = RestExecutor(url, key, access_token=access_token, timeout=timeout)
         self._loop = BackgroundLoop()
         self._feeds = _Feeds(url, key, access_token, self._carry_in_thread)
-        self.jobs: Jobs[Sync] = Jobs(self._executor.run, self._open)
-        self.elements: Elements[Sync] = Elements(self._executor.run, self._open)
-        self.timeline: Timeline[Sync] = Timeline(self._executor.run, self._open)
-        self.events: Events[Sync] = Events(self._executor.run, self._open)
-
-    @classmethod
-    def from_env(cls, key: KeyName = "service_role") -> Self:
-        """A client from the environment and `.env`. Raises ConfigurationError."""
-        settings = Settings.load()
-        return cls(settings.supabase_url, settings.key(key), timeout=settings.reelbase_timeout)
+        return self._executor.run, self._open
 
     @property
     def supabase(self) -> supabase.Client:

@@ -12,8 +12,9 @@
         ├── NotFound              no such row, or none the caller may see
         ├── InvalidArgument       `problems` lists every offending argument
         ├── Conflict              the present state does not allow it; `constraint` when one is meant
-        │   └── InvalidTransition `from_status`, `to_status`, `allowed`
-        ├── RateLimited           too many calls
+        │   ├── InvalidTransition `from_status`, `to_status`, `allowed`
+        │   └── LeaseLost         what the caller held belongs to others, or to nobody
+        ├── RateLimited           too many calls; `retry_after` seconds
         ├── TransactionConflict   two transactions got in each other's way
         └── ServerFault           the server failed; `transient` if a repeat may help
 
@@ -35,6 +36,7 @@ __all__ = [
     "EventsMissing",
     "InvalidArgument",
     "InvalidTransition",
+    "LeaseLost",
     "NotFound",
     "PermissionDenied",
     "Problem",
@@ -183,9 +185,13 @@ class Conflict(
     answers=(
         "job_not_pending",
         "job_not_processing",
+        "job_not_finished",
         "job_finished",
         "order_taken",
         "step_completed",
+        "idempotency_conflict",
+        "consumer_busy",
+        "cursor_behind",
         "23",
         "409",
     ),
@@ -210,10 +216,20 @@ class InvalidTransition(Conflict, answers=("invalid_transition",)):
         return tuple(self.details.get("allowed", ()))
 
 
-class RateLimited(CallRefused, answers=("429",)):
+class LeaseLost(Conflict, answers=("lease_lost",)):
+    """The claim or lease that the caller gave is over. Nothing was changed: stop working on it."""
+
+
+class RateLimited(CallRefused, answers=("rate_limited", "429")):
     """Too many calls."""
 
     transient = True
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds until there is room again, where the server tells."""
+        seconds = self.details.get("retry_after")
+        return float(seconds) if isinstance(seconds, int | float) else None
 
 
 # A gateway without its server (Cloudflare, in front of hosted projects, has numbers of its own), or overload.

@@ -16,6 +16,16 @@ create schema private;
 comment on schema private is 'Helpers of the public functions and policies; not exposed by the API.';
 grant usage on schema private to anon, authenticated, service_role;
 
+-- Realtime follows this publication; every Supabase project has it. A plain Postgres gets it here. What is put into it
+-- stands with each table: the log of jobs and the system's events, nothing else.
+do $$
+begin
+    if not exists (select from pg_catalog.pg_publication where pubname = 'supabase_realtime') then
+        create publication supabase_realtime;
+    end if;
+end;
+$$;
+
 -- Enums -------------------------------------------------------------------------------------
 
 create type public.job_status as enum ('pending', 'processing', 'completed', 'failed', 'cancelled', 'timeout');

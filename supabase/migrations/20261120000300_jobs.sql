@@ -708,26 +708,22 @@ $$;
 comment on function private.job_page is 'A page of jobs with the cursor of the next.';
 grant execute on function private.job_page to anon, authenticated, service_role;
 
--- Jobs that the caller may see, a page at a time, newest first unless told otherwise. Every filter that is given
--- must hold: one of the statuses, address, user, format, created within [from_time, to_time), metadata that contains
--- the given object, all the words in the error's code or text. Sorted by created_at, or by finished_at (jobs that have
--- ended). A page starts after the cursor, which is the place of the
--- last row seen, so rows that arrive meanwhile shift nothing. The query is put together here so that each combination is
--- planned by itself, as an index scan; all that comes from the caller is a parameter.
-create function public.list_jobs(
-    status public.job_status[] default null,
-    user_id uuid default null,
-    client_ip inet default null,
-    oldest_first boolean default false,
-    page_size integer default 50,
-    cursor text default null,
-    output_format text default null,
-    from_time timestamptz default null,
-    to_time timestamptz default null,
-    metadata jsonb default null,
-    error_text text default null,
-    sort text default 'created_at',
-    with_total boolean default false
+-- The page itself, put together here so that each combination of filters is planned by itself, as an index scan; all that
+-- comes from the caller is a parameter.
+create function private.page_of_jobs(
+    status public.job_status[],
+    user_id uuid,
+    client_ip inet,
+    oldest_first boolean,
+    page_size integer,
+    cursor text,
+    output_format text,
+    from_time timestamptz,
+    to_time timestamptz,
+    metadata jsonb,
+    error_text text,
+    sort text,
+    with_total boolean
 )
 returns public.job_page
 language plpgsql
@@ -805,6 +801,78 @@ begin
     using status, user_id, client_ip, output_format, from_time, to_time, metadata, error_text,
         place.value::timestamptz, place.id::uuid, page_size + 1;
     return private.job_page(coalesce(rows, '{}'), page_size, sort, oldest_first, total);
+end;
+$$;
+comment on function private.page_of_jobs is 'A page of the jobs that the role may see.';
+grant execute on function private.page_of_jobs to anon, authenticated, service_role;
+
+-- The same for backends, who see all. Definer, because below a policy Postgres looks no status up in an index: comparing
+-- an enum might tell of rows that the policy hides.
+create function private.page_of_all_jobs(
+    status public.job_status[],
+    user_id uuid,
+    client_ip inet,
+    oldest_first boolean,
+    page_size integer,
+    cursor text,
+    output_format text,
+    from_time timestamptz,
+    to_time timestamptz,
+    metadata jsonb,
+    error_text text,
+    sort text,
+    with_total boolean
+)
+returns public.job_page
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+    perform private.require_service();
+    return private.page_of_jobs(
+        status, user_id, client_ip, oldest_first, page_size, cursor, output_format, from_time, to_time, metadata, error_text, sort, with_total
+    );
+end;
+$$;
+comment on function private.page_of_all_jobs is 'A page of all jobs, for backends.';
+grant execute on function private.page_of_all_jobs to authenticated, service_role;
+
+-- Jobs that the caller may see, a page at a time, newest first unless told otherwise. Every filter that is given
+-- must hold: one of the statuses, address, user, format, created within [from_time, to_time), metadata that contains
+-- the given object, all the words in the error's code or text. Sorted by created_at, or by finished_at (jobs that have
+-- ended). A page starts after the cursor, which is the place of the
+-- last row seen, so rows that arrive meanwhile shift nothing.
+create function public.list_jobs(
+    status public.job_status[] default null,
+    user_id uuid default null,
+    client_ip inet default null,
+    oldest_first boolean default false,
+    page_size integer default 50,
+    cursor text default null,
+    output_format text default null,
+    from_time timestamptz default null,
+    to_time timestamptz default null,
+    metadata jsonb default null,
+    error_text text default null,
+    sort text default 'created_at',
+    with_total boolean default false
+)
+returns public.job_page
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    if private.is_service() then
+        return private.page_of_all_jobs(
+            status, user_id, client_ip, oldest_first, page_size, cursor, output_format, from_time, to_time, metadata, error_text, sort, with_total
+        );
+    end if;
+    return private.page_of_jobs(
+        status, user_id, client_ip, oldest_first, page_size, cursor, output_format, from_time, to_time, metadata, error_text, sort, with_total
+    );
 end;
 $$;
 comment on function public.list_jobs is 'A page of jobs, newest first unless oldest_first.';

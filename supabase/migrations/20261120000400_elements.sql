@@ -160,7 +160,7 @@ grant execute on function private.require_owner to anon, authenticated, service_
 
 create policy "Who sees a job sees its elements" on public.elements
     for select to anon, authenticated using (
-        exists (select from public.jobs where jobs.id = elements.job_id)
+        (select private.is_service()) or exists (select from public.jobs where jobs.id = elements.job_id)
     );
 create policy "Owners add elements to their jobs, backends to any" on public.elements
     for insert to anon, authenticated with check ((select private.is_service()) or private.owns_job(job_id));

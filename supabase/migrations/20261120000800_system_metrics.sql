@@ -96,14 +96,8 @@ $$;
 comment on function public.get_system_events is 'A page of system events, newest first. Backends only.';
 grant execute on function public.get_system_events to authenticated, service_role;
 
--- Listeners get system events live where Realtime's publication is there already.
-do $$
-begin
-    if exists (select from pg_catalog.pg_publication where pubname = 'supabase_realtime') then
-        alter publication supabase_realtime add table public.system_events;
-    end if;
-end;
-$$;
+-- Listeners get system events live.
+alter publication supabase_realtime add table public.system_events;
 
 -- Metrics -----------------------------------------------------------------------------------
 

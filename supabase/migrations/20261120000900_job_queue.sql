@@ -571,7 +571,29 @@ create type public.queue_state as (
 comment on type public.queue_state is
     'waiting: claimable now; scheduled: available later; running: under a live claim; expired: of those, past their lease.';
 
--- How the queue stands.
+-- How the queue stands. Definer, because below a policy Postgres looks no status up in an index.
+create function private.queue_state()
+returns public.queue_state
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+    select (
+        private.setting('queue_paused') = 'true',
+        count(*) filter (where jobs.paused_at is null and jobs.available_at <= now()),
+        count(*) filter (where jobs.paused_at is null and jobs.available_at > now()),
+        count(*) filter (where jobs.paused_at is not null),
+        (select count(*) from public.job_claims where ended_at is null),
+        (select count(*) from public.job_claims where ended_at is null and lease_expires_at <= now()),
+        min(jobs.available_at) filter (where jobs.paused_at is null)
+    )::public.queue_state
+    from public.jobs where jobs.status = 'pending';
+$$;
+comment on function private.queue_state is 'How the queue stands.';
+grant execute on function private.queue_state to authenticated, service_role;
+
+-- How the queue stands, for backends.
 create function public.get_queue_state()
 returns public.queue_state
 language plpgsql
@@ -580,18 +602,7 @@ set search_path = ''
 as $$
 begin
     perform private.require_service();
-    return (
-        select (
-            private.setting('queue_paused') = 'true',
-            count(*) filter (where jobs.paused_at is null and jobs.available_at <= now()),
-            count(*) filter (where jobs.paused_at is null and jobs.available_at > now()),
-            count(*) filter (where jobs.paused_at is not null),
-            (select count(*) from public.job_claims where ended_at is null),
-            (select count(*) from public.job_claims where ended_at is null and lease_expires_at <= now()),
-            min(jobs.available_at) filter (where jobs.paused_at is null)
-        )::public.queue_state
-        from public.jobs where jobs.status = 'pending'
-    );
+    return private.queue_state();
 end;
 $$;
 comment on function public.get_queue_state is 'How the queue stands. Backends only.';

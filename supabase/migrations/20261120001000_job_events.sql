@@ -710,14 +710,6 @@ grant execute on function public.delete_event_consumer to authenticated, service
 
 -- Live --------------------------------------------------------------------------------------
 
--- Realtime follows this publication; every Supabase project has it. A plain Postgres gets it here.
-do $$
-begin
-    if not exists (select from pg_catalog.pg_publication where pubname = 'supabase_realtime') then
-        create publication supabase_realtime;
-    end if;
-end;
-$$;
 alter publication supabase_realtime add table public.job_events;
 
 -- The other way to many viewers: each event broadcast to the job's topic and its user's. realtime.send, where there is

@@ -16,20 +16,15 @@ insert into private.settings (name, value, description) values
 -- one that a listener still has to learn of must wait: for as long as the listener stays away.
 create function private.has_unread_events(job_id uuid)
 returns boolean
-language plpgsql
+language sql
 stable
 set search_path = ''
 as $$
-begin
-    if to_regclass('public.event_consumers') is null then
-        return false;
-    end if;
-    return exists (
+    select exists (
         select from public.job_events as events, public.event_consumers as consumers
         where events.job_id = has_unread_events.job_id
             and (events.xid, events.id) > (consumers.position_xid, consumers.position_id)
     );
-end;
 $$;
 comment on function private.has_unread_events is 'Whether a consumer has not committed all events of a job.';
 grant execute on function private.has_unread_events to service_role;
@@ -164,7 +159,6 @@ begin
             ('public', 'security_events', 'created_at'),
             ('private', 'rate_limits', 'ends_at')
         ) as kept (schema_name, name, time_column)
-        where to_regclass(schema_name || '.' || name) is not null
     loop
         table_name := rule.name;
         -- A setting that is null or not there keeps everything. A negative one would remove what is not old at all.
@@ -205,9 +199,9 @@ begin
     for task in
         select name, schedule, function from (values
             ('reelbase_enforce_data_retention', '*/15 * * * *', 'public.enforce_data_retention'),
+            ('reelbase_refresh_job_statistics', '* * * * *', 'public.refresh_job_statistics'),
             ('reelbase_rescue_stalled_jobs', '* * * * *', 'public.rescue_stalled_jobs')
         ) as tasks (name, schedule, function)
-        where to_regproc(function) is not null
     loop
         -- By name only: without pg_cron there is no such function to refer to.
         execute format('select %I.schedule($1, $2, $3)', extension_schema)
@@ -701,6 +695,7 @@ set search_path = ''
 as $$
 begin
     lock table public.job_events, public.event_consumers in share row exclusive mode;
+    perform private.count_whole_log();
     update public.event_consumers as consumers set
         position_xid = '0',
         position_id = coalesce(

@@ -71,6 +71,14 @@ def test_version__is_that_of_the_package(tmp_path: Path) -> None:
     assert run(tmp_path, "--version").stdout == f"reelbase {metadata.version('reelbase')}\n"
 
 
+@pytest.mark.parametrize("lease", ["0", "86401", "long"])
+def test_worker__needs_a_sensible_lease(tmp_path: Path, lease: str) -> None:
+    result = run(tmp_path, "worker", "--lease", lease)
+
+    assert result.returncode == 2
+    assert "--lease" in result.stderr
+
+
 @pytest.mark.parametrize("directory", ["/proc/videos", "/dev/null/videos"])
 def test_worker__checks_its_directory_before_it_takes_a_job(tmp_path: Path, directory: str) -> None:
     result = run(

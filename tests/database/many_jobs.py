@@ -69,7 +69,8 @@ _LONG_LOG = """
     with long as (
         update public.jobs set event_seq = 10000
         where id = (
-            select id from public.jobs where user_id = %(user)s and event_seq = 4 order by created_at desc limit 1
+            select id from public.jobs where user_id = %(user)s and event_seq = 4
+            order by created_at desc limit 1
         )
         returning *
     )

@@ -84,6 +84,8 @@ def plans(
     session.add_notice_handler(take)
     try:
         session.execute(statement, arguments)
+        # A statement with arguments ends, and is reported, when the next one begins.
+        session.execute("show server_version")
     finally:
         session.remove_notice_handler(take)
     return found

@@ -6,7 +6,7 @@ The variable REELBASE_TEST_JOBS makes it fewer where a million takes too long.
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import pytest
@@ -18,8 +18,8 @@ from database.servers import Database, Server, Session
 pytestmark = [pytest.mark.local_stack, pytest.mark.timeout(300)]
 
 JOBS = int(os.environ.get("REELBASE_TEST_JOBS", "1000000"))
-# Tables that grow with the jobs; reading a small one from end to end is right.
-LARGE = {"jobs", "job_events", "elements", "processing_timeline"}
+# The tables that are large here; reading a small one from end to end is right.
+LARGE = {"jobs", "job_events"}
 
 
 @pytest.fixture(scope="session")
@@ -208,9 +208,12 @@ BY_STATUS = ", status => '{pending,failed,completed}'"
         (", error_text => 'error_7', user_id => '00000000-0000-4000-8000-000000000007'", 1100),
     ],
 )
-def test_list__reads_the_page_it_returns(session: Session, job_id: UUID, arguments: str, most: int) -> None:
+@pytest.mark.parametrize("actor", ["service key", "admin"])
+def test_list__reads_the_page_it_returns(
+    session: Session, job_id: UUID, actor: str, arguments: str, most: int
+) -> None:
     statement = f"select * from public.list_jobs(page_size => 20{arguments})"  # noqa: S608  # of the cases above
-    with acting(session, "service key", job_id):
+    with acting(session, actor, job_id):
         found = plans(session, statement)  # type: ignore[arg-type]  # no literal
 
     assert_cheap(found, jobs=most)
@@ -246,3 +249,25 @@ def test_log__is_read_from_the_cursor_on(session: Session, job_id: UUID, actor: 
 
     assert_cheap(found, job_events=100, jobs=0)
     assert sorted_rows(found) <= 100
+
+
+# Looking ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("actor", ["service key", "admin"])
+@pytest.mark.parametrize(
+    ("query", "most"),
+    [
+        ("select * from public.get_queue_state()", 30_000),
+        ("select count(*) from public.active_jobs", 60_000),
+        ("select * from public.job_summary where id = %(job_id)s", 20),
+        ("select * from public.job_status_realtime where id = %(job_id)s", 2),
+    ],
+)
+def test_looking__reads_what_is_active(
+    session: Session, job_id: UUID, actor: str, query: LiteralString, most: int
+) -> None:
+    with acting(session, actor, job_id):
+        found = plans(session, query, {"job_id": job_id})
+
+    assert_cheap(found, jobs=most)

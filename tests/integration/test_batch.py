@@ -872,7 +872,7 @@ NOT_IN_BATCHES = {
     *("acquire_event_consumer", "commit_event_consumer", "release_event_consumer"),
     *("seek_event_consumer", "delete_event_consumer"),
     *("rescue_stalled_jobs", "cleanup_old_jobs", "cleanup_old_metrics", "enforce_data_retention"),
-    *("verify_database_schema", "database_health"),
+    *("verify_database_schema", "database_health", "refresh_job_statistics"),
 }
 
 

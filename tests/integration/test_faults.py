@@ -98,6 +98,20 @@ async def test_writes__are_not_repeated() -> None:
     assert (caught.value.status, caught.value.transient, caught.value.retries) == (503, True, 0)
 
 
+async def test_writes__with_an_idempotency_key_are_repeated() -> None:
+    keys = []
+
+    async def failing(request: web.Request) -> web.StreamResponse:
+        keys.append((await request.json())["idempotency_key"])
+        return web.Response(status=503)
+
+    async with serving(failing) as url, AsyncReelbase(url, "key") as client:
+        with pytest.raises(ServerFault) as caught:
+            await client.jobs.create("mp4", 64, 64, idempotency_key="one")
+
+    assert (keys, caught.value.retries) == (["one"] * 5, 4)
+
+
 async def test_repeats__are_bounded_and_counted() -> None:
     async def failing(_request: web.Request) -> web.StreamResponse:
         return web.json_response({"message": "Overload."}, status=503)
@@ -127,6 +141,14 @@ async def test_argument_that_is_no_json__is_an_invalid_argument(target: Target, 
     async with target.service() as client:
         with pytest.raises(InvalidArgument, match="cannot be sent as JSON"):
             await client.jobs.create("mp4", 64, 64, metadata={"value": value})
+
+
+def test_argument_of_a_kind_that_is_no_json__is_an_invalid_argument_too(target: Target) -> None:
+    with (
+        Reelbase(target.url, target.anon_key) as client,
+        pytest.raises(InvalidArgument, match="cannot be sent as JSON"),
+    ):
+        client.jobs.create("mp4", 64, 64, metadata={"value": object()})
 
 
 @pytest.mark.local_stack

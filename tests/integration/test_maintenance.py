@@ -273,17 +273,9 @@ def test_cleanup_old_jobs__finds_old_jobs_by_index(database: Database) -> None:
     assert "Sort" not in str(plan)
 
 
-@pytest.fixture
-def with_consumers(alone: Database) -> Database:
-    """A database that has named consumers of the event log."""
-    if value(alone, "select to_regclass('public.event_consumers')::text") is None:
-        pytest.skip("the event log has no consumers yet")
-    return alone
-
-
 @pytest.mark.local_stack
-def test_cleanup_old_jobs__leaves_what_a_consumer_has_not_read(with_consumers: Database) -> None:
-    database = with_consumers
+def test_cleanup_old_jobs__leaves_what_a_consumer_has_not_read(alone: Database) -> None:
+    database = alone
     read, unread = make_jobs(database, 1), make_jobs(database, 1)
     database.execute(
         """
@@ -378,9 +370,6 @@ def test_enforce_data_retention__goes_on_where_it_stopped(alone: Database) -> No
 
 @pytest.mark.local_stack
 def test_enforce_data_retention__reaches_what_the_workers_log(alone: Database) -> None:
-    if value(alone, "select to_regclass('public.storage_operations')::text") is None:
-        pytest.skip("nothing is logged of storage yet")
-
     reached = {row[0] for row in alone.execute("select table_name from enforce_data_retention()")}
 
     assert reached == {
@@ -686,8 +675,8 @@ def test_database_health__does_not_fail_where_something_is_missing(
 
 
 @pytest.mark.local_stack
-def test_database_health__flags_an_event_log_from_another_cluster(with_consumers: Database) -> None:
-    database = with_consumers
+def test_database_health__flags_an_event_log_from_another_cluster(alone: Database) -> None:
+    database = alone
     make_jobs(database, 1)
     assert value(database, "select database_health() #> '{event_log,from_the_future}'") is False
     assert "event_log_from_another_cluster" not in value(database, "select database_health() -> 'problems'")
@@ -699,8 +688,8 @@ def test_database_health__flags_an_event_log_from_another_cluster(with_consumers
 
 
 @pytest.mark.local_stack
-def test_database_health__tells_how_far_behind_consumers_are(with_consumers: Database) -> None:
-    database = with_consumers
+def test_database_health__tells_how_far_behind_consumers_are(alone: Database) -> None:
+    database = alone
     make_jobs(database, 2)
     database.execute("insert into event_consumers (name, position_xid, position_id) values ('test', '0', 0)")
 
@@ -715,8 +704,8 @@ def test_database_health__tells_how_far_behind_consumers_are(with_consumers: Dat
 
 
 @pytest.mark.local_stack
-def test_rebase_event_log__leaves_no_consumer_out(with_consumers: Database) -> None:
-    database = with_consumers
+def test_rebase_event_log__leaves_no_consumer_out(alone: Database) -> None:
+    database = alone
     make_jobs(database, 3)
     # As if a transaction had committed late: the second event is of a later one than those after it.
     first, second, third, *_, last = [

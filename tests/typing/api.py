@@ -1,20 +1,41 @@
 """The types that checkers infer for users of the client. Never run: `make check` and test_api read it."""
 
 from collections.abc import Coroutine
+from datetime import timedelta
+from decimal import Decimal
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, assert_type
 from uuid import UUID
 
 from reelbase import (
     AsyncReelbase,
+    ClaimedJob,
+    ClaimState,
+    DatabaseHealth,
     Element,
+    ElementPage,
     ElementSpec,
+    EventConsumer,
+    EventPage,
     Job,
+    JobDetails,
     JobEvent,
     JobPage,
+    JobSpec,
     JobStatus,
+    Metric,
     ProcessingStep,
+    QueueState,
+    RateLimit,
     Reelbase,
+    SecurityEventPage,
+    StepPerformance,
+    StorageOperation,
+    StorageOperationType,
     TimelineStep,
+    UrlAccess,
+    UrlAccessGroup,
+    UserRole,
     VideoJob,
 )
 from reelbase.realtime.stream import AsyncEventStream, EventStream
@@ -35,6 +56,31 @@ def synchronous(client: Reelbase, job_id: UUID, element: ElementSpec) -> None:
         assert_type(event, JobEvent)
 
 
+def services(client: Reelbase, job_id: UUID, element: ElementSpec, job: JobSpec) -> None:
+    assert_type(client.jobs.create_many([job]), list[Job])
+    assert_type(client.jobs.get_with_details(job_id), JobDetails)
+    assert_type(client.jobs.calculate_progress(job_id), Decimal)
+    assert_type(client.elements.add_many(job_id, [element]), list[Element])
+    assert_type(client.elements.find(), ElementPage)
+    assert_type(client.queue.claim("worker", lease=timedelta(seconds=5)), list[ClaimedJob])
+    assert_type(client.queue.heartbeat([1]), list[ClaimState])
+    assert_type(client.queue.state(), QueueState)
+    assert_type(client.events.read_all(), EventPage)
+    assert_type(client.events.cursor(), str)
+    assert_type(client.consumers.acquire("billing", "host-1"), EventConsumer)
+    assert_type(client.consumers.list(), list[EventConsumer])
+    assert_type(client.storage.log(StorageOperationType.UPLOAD, "videos", "a.mp4"), StorageOperation)
+    assert_type(client.access.log(job_id, "https://example.com"), UrlAccess)
+    assert_type(client.access.grouped_by("day"), list[UrlAccessGroup])
+    assert_type(client.security.user_role(), UserRole)
+    assert_type(client.security.client_ip(), IPv4Address | IPv6Address | None)
+    assert_type(client.security.list_events(), SecurityEventPage)
+    assert_type(client.security.check_rate_limit("key", 1, timedelta(hours=1)), RateLimit)
+    assert_type(client.metrics.record("queue.length", 3), Metric)
+    assert_type(client.maintenance.health(), DatabaseHealth)
+    assert_type(client.analytics.processing_metrics(), list[StepPerformance])
+
+
 async def asynchronous(client: AsyncReelbase, job_id: UUID, element: ElementSpec) -> None:
     getting = client.jobs.get(job_id)
     _ = assert_type(getting, Coroutine[Any, Any, Job])
@@ -42,6 +88,8 @@ async def asynchronous(client: AsyncReelbase, job_id: UUID, element: ElementSpec
     assert_type(await client.jobs.list(), JobPage)
     assert_type(await client.elements.add(job_id, element), Element)
     assert_type(await client.timeline.get(job_id), list[TimelineStep])
+    assert_type(await client.queue.claim("worker"), list[ClaimedJob])
+    assert_type(await client.security.client_ip(), IPv4Address | IPv6Address | None)
     assert_type(client.jobs.watch(job_id), AsyncEventStream)
     async for event in client.jobs.watch(job_id):
         assert_type(event, JobEvent)
@@ -51,4 +99,7 @@ def refused(client: Reelbase, job_id: UUID) -> None:
     """Each ignore must be needed: warn_unused_ignores is on."""
     client.jobs.get()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     client.jobs.get("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.queue.complete(job_id)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    client.queue.claim("w", lease=60)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.access.grouped_by("moon")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.jobs.update_status(job_id, "done")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

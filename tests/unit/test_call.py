@@ -1,5 +1,6 @@
 """A Call as data: arguments to JSON, JSON to results."""
 
+from datetime import timedelta
 from decimal import Decimal
 from ipaddress import ip_address
 from uuid import UUID
@@ -36,6 +37,19 @@ def test_payload__is_json() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("duration", "written"),
+    [
+        (timedelta(seconds=90), "90.000000 seconds"),
+        (timedelta(days=400), "34560000.000000 seconds"),
+        (timedelta(microseconds=1), "0.000001 seconds"),
+        (-timedelta(seconds=1), "-1.000000 seconds"),
+    ],
+)
+def test_payload__writes_durations_as_postgres_reads_them(duration: timedelta, written: str) -> None:
+    assert Call("f", {"lease": duration}, dict).payload() == {"lease": written}
+
+
 def test_parse__gives_the_declared_type() -> None:
     page = Call("list_jobs", {}, JobPage).parse({"items": [], "next_cursor": None, "added_later": 1})
 
@@ -53,6 +67,13 @@ def test_shown_arguments__abbreviate_what_may_be_large_or_private() -> None:
     assert shown == {"text": f"{'s' * 100}… (500 characters)", "metadata": "<1 items>", "width": 3}
 
 
-def test_repeatable__is_what_reads() -> None:
+def test_shown_arguments__show_what_is_no_json() -> None:
+    assert Call("f", {"metadata": {"x": object()}, "at": None}, dict).shown_arguments() == {
+        "metadata": "<1 items>"
+    }
+
+
+def test_repeatable__is_what_reads_or_changes_nothing_the_second_time() -> None:
     assert Call("get_job", {}, dict, reads=("job", ID)).repeatable
+    assert Call("cancel_job", {}, dict, idempotent=True).repeatable
     assert not Call("create_job", {}, dict).repeatable

@@ -17,6 +17,9 @@ from reelbase.execution.translation import read_answer
         (Answer("", error="not_found", sqlstate="PT404"), errors.NotFound),
         (Answer("", error="invalid_transition", sqlstate="PT409"), errors.InvalidTransition),
         (Answer("", error="order_taken", sqlstate="PT409"), errors.Conflict),
+        (Answer("", error="idempotency_conflict", sqlstate="PT409"), errors.Conflict),
+        (Answer("", error="lease_lost", sqlstate="PT409"), errors.LeaseLost),
+        (Answer("", error="rate_limited", sqlstate="PT429"), errors.RateLimited),
         (Answer("", error="made_up", sqlstate="PT409"), errors.Conflict),
         (Answer("", error="made_up", sqlstate="PT422"), errors.InvalidArgument),
         (Answer("", sqlstate="42501", status=401), errors.PermissionDenied),
@@ -49,6 +52,15 @@ def test_best_class__goes_from_the_specific_to_the_general(answer: Answer, expec
 )
 def test_server_fault__is_transient_when_it_passes(answer: Answer, transient: bool) -> None:
     assert errors.ServerFault(answer).transient is transient
+
+
+@pytest.mark.parametrize(
+    ("details", "seconds"), [({"retry_after": 12.5}, 12.5), ({}, None), ({"retry_after": "soon"}, None)]
+)
+def test_rate_limited__tells_when_there_is_room_again(
+    details: dict[str, object], seconds: float | None
+) -> None:
+    assert errors.RateLimited(Answer("", details=details)).retry_after == seconds
 
 
 @pytest.mark.parametrize("listed", [None, "text", 3, [1, "x"], {"a": 1}])

@@ -15,6 +15,7 @@ def event(seq: int, kind: EventType = EventType.JOB_PROGRESS, *, is_terminal: bo
     return JobEvent(
         id=seq,
         job_id=UUID(int=1),
+        user_id=None,
         seq=seq,
         type=kind,
         status=JobStatus.COMPLETED if is_terminal else JobStatus.PROCESSING,

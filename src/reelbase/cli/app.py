@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 from collections.abc import Coroutine
+from datetime import timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -55,6 +56,7 @@ def demo(
 
 @app.command()
 def worker(
+    *,
     output_dir: Annotated[Path, typer.Option(help="Directory for finished videos.")] = Path("videos"),
     allow_dir: Annotated[
         list[Path] | None,
@@ -62,6 +64,13 @@ def worker(
     ] = None,
     time_limit: Annotated[float, typer.Option(min=1, help="Seconds that one job may take.")] = 3600,
     max_jobs: Annotated[int | None, typer.Option(min=1, help="Stop after so many jobs.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What the worker is called; host and process unless told otherwise.")
+    ] = None,
+    lease: Annotated[
+        float,
+        typer.Option(min=1, max=86400, help="Seconds of silence after which others may take its job."),
+    ] = 60,
 ) -> None:
     """Take jobs that wait and render them, until stopped. Settings come from the environment or .env."""
     from reelbase.cli.files import check_directory  # noqa: PLC0415
@@ -75,7 +84,7 @@ def worker(
 
     async def work() -> None:
         async with AsyncReelbase.from_env() as client:
-            await Worker(client, workplace).run(max_jobs)
+            await Worker(client, workplace, name=name, lease=timedelta(seconds=lease)).run(max_jobs)
 
     run_async(work())
 

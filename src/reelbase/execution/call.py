@@ -1,7 +1,8 @@
 """A Call: one use of an SQL function, as data."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sized
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from typing import Any, Generic, TypeVar, cast
 
@@ -21,25 +22,23 @@ class Call(Generic[T]):
 
     Arguments that are None are left out, so the function's own default holds.
     `reads` names what the call reads, `("job", id)`; a call with it changes nothing and may be repeated.
+    `idempotent` is a call that changes something, but a second time no more: it may be repeated too.
     """
 
     function: str
     arguments: Mapping[str, Any]
     result: type[T]
     reads: tuple[object, ...] | None = None
+    idempotent: bool = False
 
     @property
     def repeatable(self) -> bool:
         """Whether carrying the call twice has the effect of carrying it once."""
-        return self.reads is not None
+        return self.reads is not None or self.idempotent
 
     def payload(self) -> dict[str, Any]:
         """The arguments as JSON values."""
-        return {
-            name: to_jsonable_python(value, exclude_none=True)
-            for name, value in self.arguments.items()
-            if value is not None
-        }
+        return {name: _json(value) for name, value in self.arguments.items() if value is not None}
 
     def parse(self, answer: Any) -> T:
         """The result from its JSON value. Raises UnexpectedAnswer when it does not fit."""
@@ -55,7 +54,14 @@ class Call(Generic[T]):
 
     def shown_arguments(self) -> dict[str, Any]:
         """The arguments for an error report: no long texts, no objects."""
-        return {name: _shown(value) for name, value in self.payload().items()}
+        return {name: _shown(value) for name, value in self.arguments.items() if value is not None}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        # Not as ISO 8601, where a day of pydantic's and a year of Postgres's are not the same length.
+        return f"{value.total_seconds():f} seconds"
+    return to_jsonable_python(value, exclude_none=True)
 
 
 @cache
@@ -68,8 +74,9 @@ def _name(result: Any) -> str:
 
 
 def _shown(value: Any) -> Any:
-    if isinstance(value, str) and len(value) > _SHOWN_LENGTH:
-        return f"{value[:_SHOWN_LENGTH]}… ({len(value)} characters)"
-    if isinstance(value, dict | list):
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, Sized) and not isinstance(value, str):
         return f"<{len(value)} items>"
-    return value
+    text = str(value)
+    return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}… ({len(text)} characters)"

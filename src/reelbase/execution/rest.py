@@ -35,7 +35,7 @@ class RestExecutor:
         return answer
 
     def _send(self, call: Call[T]) -> T:
-        with translated():
+        with translated(call):
             answer = self.supabase.rpc(call.function, call.payload()).execute()
         return call.parse(answer.data)
 
@@ -61,7 +61,7 @@ class AsyncRestExecutor:
             return await retrying(self._send, call)
 
     async def _send(self, call: Call[T]) -> T:
-        with translated():
+        with translated(call):
             answer = await self.supabase.rpc(call.function, call.payload()).execute()
         return call.parse(answer.data)
 

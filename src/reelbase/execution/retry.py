@@ -5,7 +5,7 @@ from typing import Any
 
 import tenacity
 
-from reelbase.errors import ReelbaseError
+from reelbase.errors import RateLimited, ReelbaseError
 from reelbase.execution.call import Call
 
 
@@ -21,13 +21,14 @@ class RetryPolicy:
     def options(self, call: Call[Any]) -> dict[str, Any]:
         """Arguments for tenacity. A call that must not be repeated gets one attempt."""
         return {
-            "retry": tenacity.retry_if_exception(_passes),
+            "retry": tenacity.retry_if_exception(self._passes),
             "stop": tenacity.stop_after_attempt(self.attempts if call.repeatable else 1)
             | tenacity.stop_after_delay(self.total),
             "wait": tenacity.wait_random_exponential(multiplier=self.first_wait, max=self.longest_wait),
             "reraise": True,
         }
 
-
-def _passes(error: BaseException) -> bool:
-    return isinstance(error, ReelbaseError) and error.transient
+    def _passes(self, error: BaseException) -> bool:
+        if isinstance(error, RateLimited) and (error.retry_after or 0) > self.longest_wait:
+            return False
+        return isinstance(error, ReelbaseError) and error.transient

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -18,6 +19,8 @@ from reelbase.errors import (
     ReelbaseError,
     UnexpectedAnswer,
 )
+from reelbase.execution.arguments import at_fault
+from reelbase.execution.call import Call
 
 last_status: ContextVar[int | None] = ContextVar("reelbase_last_status", default=None)
 """HTTP status of the newest answer in this context. postgrest's APIError forgets it, and a gateway's
@@ -25,7 +28,7 @@ JSON error (a missing key, for one) carries no code of its own."""
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated(call: Call[Any]) -> Iterator[None]:
     """Raise errors of the transport as ReelbaseError, the original as `__cause__`."""
     last_status.set(None)
     try:
@@ -34,7 +37,7 @@ def translated() -> Iterator[None]:
         answer = read_answer(error, last_status.get())
         if answer.sqlstate == "57014":
             raise _statement_timeout(answer) from error
-        raise CallRefused.best_class(answer)(answer) from error
+        raise CallRefused.best_class(answer)(_named(answer, call)) from error
     except httpx.TimeoutException as error:
         raise CallTimeout(
             "The server did not answer in time.",
@@ -44,6 +47,16 @@ def translated() -> Iterator[None]:
         raise _connection_failed(error) from error
     except (httpx.RequestError, ValueError, RecursionError) as error:
         raise _not_json(error) from error
+
+
+def _named(answer: Answer, call: Call[Any]) -> Answer:
+    """The answer, with the arguments named that Postgres could not read and our function never saw."""
+    arguments = at_fault(call.payload(), answer)
+    if not arguments:
+        return answer
+    problems = [{"argument": argument, "problem": answer.message} for argument in arguments]
+    message = f"{', '.join(arguments)}: {answer.message}"
+    return replace(answer, message=message, details={**answer.details, "problems": problems})
 
 
 def _statement_timeout(answer: Answer) -> CallTimeout:

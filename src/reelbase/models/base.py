@@ -1,7 +1,7 @@
 """What all models share."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
@@ -10,6 +10,16 @@ class Model(BaseModel):
     """A row or composite value as the database returned it. Unknown columns are kept aside, not refused."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+T = TypeVar("T")
+
+
+class Page(Model, Generic[T]):
+    """One page of a list. `next_cursor` goes into the next call's `cursor`; None on the last page."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None
 
 
 class OpenEnum(StrEnum):

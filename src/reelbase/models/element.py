@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
-from reelbase.models.base import JsonObject, Model, OpenEnum
+from reelbase.models.base import JsonObject, Model, OpenEnum, Page
 
 
 class ElementType(OpenEnum):
@@ -30,12 +30,22 @@ class FitMode(OpenEnum):
     STRETCH = "stretch"
 
 
+class ElementState(OpenEnum):
+    """How far a worker is with an element."""
+
+    PENDING = "pending"
+    DOWNLOADED = "downloaded"
+    PROCESSED = "processed"
+    FAILED = "failed"
+
+
 class ElementSpec(Model):
     """An element to be created.
 
     Positions and sizes are text: pixels (`"640"`, `"640px"`) or percent of the output (`"50%"`);
     a position is of the element's top left corner and may be negative. None means the database's
-    default: position 0, the source's own size for a missing side.
+    default: position 0, the source's own size for a missing side. Higher tracks lie on top, within one
+    a higher `z_index`, then the later element.
     `start_time` and `duration` are seconds of the output; without a duration an element lasts as
     long as its source, or to the end of the video for pictures and text.
     """
@@ -54,10 +64,16 @@ class ElementSpec(Model):
     text_content: str | None = None
     text_style: JsonObject = Field(default_factory=dict)
     metadata: JsonObject = Field(default_factory=dict)
+    z_index: int | None = None
 
 
 class Element(Model):
-    """One row of `elements`; see ElementSpec for units."""
+    """One row of `elements`; see ElementSpec for units.
+
+    `source_kind` tells what `source_url` is: `web`, `s3`, `inline` (data:), `file`, `other`, or `none`.
+    `local_path` is where the worker kept the source, `source_size` its size in bytes, `error_message` why
+    it could not be used.
+    """
 
     id: UUID
     job_id: UUID
@@ -65,6 +81,7 @@ class Element(Model):
     source_url: str | None
     element_order: int
     track: int
+    z_index: int
     x_position: str
     y_position: str
     width: str | None
@@ -75,5 +92,16 @@ class Element(Model):
     text_content: str | None
     text_style: JsonObject
     metadata: JsonObject
+    source_kind: str
+    downloaded: bool
+    processed: bool
+    processing_state: ElementState
+    local_path: str | None
+    source_size: int | None
+    error_message: str | None
     created_at: AwareDatetime
     updated_at: AwareDatetime
+
+
+class ElementPage(Page[Element]):
+    """One page of elements."""

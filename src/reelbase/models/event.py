@@ -14,10 +14,16 @@ class EventType(OpenEnum):
     JOB_CREATED = "job.created"
     JOB_STATUS = "job.status"
     JOB_PROGRESS = "job.progress"
+    JOB_PAUSED = "job.paused"
+    JOB_RESUMED = "job.resumed"
     STEP_STARTED = "step.started"
     STEP_PROGRESS = "step.progress"
     STEP_COMPLETED = "step.completed"
     ELEMENT_ADDED = "element.added"
+    ELEMENT_UPDATED = "element.updated"
+    ELEMENT_REMOVED = "element.removed"
+    STORAGE_OPERATION = "storage.operation"
+    URL_ACCESSED = "url.accessed"
 
 
 class JobEvent(Model):
@@ -29,6 +35,7 @@ class JobEvent(Model):
 
     id: int
     job_id: UUID
+    user_id: UUID | None
     seq: int
     type: EventType
     status: JobStatus
@@ -37,3 +44,26 @@ class JobEvent(Model):
     current_step: ProcessingStep | None
     data: JsonObject
     created_at: AwareDatetime
+
+
+class EventPage(Model):
+    """A stretch of the whole log. `next_cursor` is where to go on, also from an empty page; `more` tells
+    whether there is something to read there yet."""
+
+    items: tuple[JobEvent, ...]
+    next_cursor: str
+    more: bool
+
+
+class EventConsumer(Model):
+    """A named reader of the log: how far it is, as a `cursor` for `read_all`, and who holds its lease.
+
+    `lease` is the lease's number; `commit` and `release` take it.
+    """
+
+    name: str
+    cursor: str
+    lease: int
+    holder: str | None
+    lease_expires_at: AwareDatetime | None
+    committed_at: AwareDatetime | None

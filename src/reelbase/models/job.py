@@ -6,9 +6,9 @@ from uuid import UUID
 
 from pydantic import AwareDatetime
 
-from reelbase.models.base import JsonObject, Model, OpenEnum
-from reelbase.models.element import Element
-from reelbase.models.timeline import ProcessingStep, TimelineStep
+from reelbase.models.base import JsonObject, Model, OpenEnum, Page
+from reelbase.models.element import ElementSpec
+from reelbase.models.timeline import ProcessingStep
 
 
 class JobStatus(OpenEnum):
@@ -27,12 +27,36 @@ class ResponseType(OpenEnum):
     ASYNC = "async"
 
 
+class JobSpec(Model):
+    """A job to be created; the arguments of `jobs.create`, and elements if it has some."""
+
+    output_format: str
+    width: int
+    height: int
+    elements: tuple[ElementSpec, ...] | None = None
+    estimated_duration: Decimal | None = None
+    client_ip: IPv4Address | IPv6Address | None = None
+    user_agent: str | None = None
+    metadata: JsonObject | None = None
+    fps: Decimal | None = None
+    response_type: ResponseType | None = None
+    request_body: JsonObject | None = None
+    user_id: UUID | None = None
+    priority: int | None = None
+    max_retries: int | None = None
+    available_at: AwareDatetime | None = None
+    idempotency_key: str | None = None
+
+
 class Job(Model):
     """One row of `jobs`.
 
     Durations are seconds of video, sizes pixels and bytes, `progress_percentage` 0 to 100.
     `event_seq` is the `seq` of the newest event that this row includes. `is_terminal` is the
     database's word on whether the status can still change without a retry.
+
+    `retry_count` counts failures that were followed by another attempt, `rescue_count` attempts whose worker
+    fell silent, `replays` how often the job's creation was asked for again with its idempotency key.
     """
 
     id: UUID
@@ -53,10 +77,22 @@ class Job(Model):
     progress_percentage: Decimal
     current_step: ProcessingStep | None
     output_url: str | None
+    output_url_expires_at: AwareDatetime | None
     output_size: int | None
+    s3_bucket: str | None
+    s3_key: str | None
+    s3_region: str | None
     error_code: str | None
     error_message: str | None
     error_details: JsonObject
+    priority: int
+    available_at: AwareDatetime
+    paused_at: AwareDatetime | None
+    retry_count: int
+    max_retries: int
+    rescue_count: int
+    idempotency_key: str | None
+    replays: int
     event_seq: int
     created_at: AwareDatetime
     updated_at: AwareDatetime
@@ -65,16 +101,7 @@ class Job(Model):
     finished_at: AwareDatetime | None
 
 
-class JobPage(Model):
-    """One page of a job list. `next_cursor` goes into the next call's `cursor`; None on the last page."""
+class JobPage(Page[Job]):
+    """One page of jobs. `total` counts the jobs of all pages, where it was asked for."""
 
-    items: tuple[Job, ...]
-    next_cursor: str | None
-
-
-class VideoJob(Model):
-    """What `create_video_job` made: the job, its elements in order and its first open step."""
-
-    job: Job
-    elements: tuple[Element, ...]
-    step: TimelineStep
+    total: int | None = None

@@ -1,21 +1,67 @@
 """Operations on the event log."""
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from reelbase.execution.call import Call
 from reelbase.execution.operation import M, Service, operation
-from reelbase.models import JobEvent
+from reelbase.models import EventPage, EventType, JobEvent, JobStatus
 
 
 class Events(Service[M]):
-    """Read the log of what happened. To follow it live, use `client.jobs.watch`."""
+    """Read the log of what happened. To follow a job live, use `client.jobs.watch`."""
 
     @operation
-    def read(self, job_id: UUID, *, after_seq: int = 0, max_events: int = 500) -> Call[list[JobEvent]]:
+    def read(
+        self,
+        job_id: UUID,
+        *,
+        after_seq: int = 0,
+        max_events: int = 500,
+        types: Iterable[EventType] | None = None,
+    ) -> Call[list[JobEvent]]:
         """The events of a job after a `seq`, in order, at most `max_events` (up to 1000)."""
         return Call(
             "read_job_events",
-            {"job_id": job_id, "after_seq": after_seq, "max_events": max_events},
+            {
+                "job_id": job_id,
+                "after_seq": after_seq,
+                "max_events": max_events,
+                "types": None if types is None else tuple(types),
+            },
             list[JobEvent],
             reads=("events", job_id),
         )
+
+    @operation
+    def read_all(
+        self,
+        *,
+        after: str | None = None,
+        types: Iterable[EventType] | None = None,
+        user_id: UUID | None = None,
+        status: Iterable[JobStatus] | None = None,
+        max_events: int = 500,
+    ) -> Call[EventPage]:
+        """The events of all jobs that the caller may see, after a cursor or from the beginning.
+
+        In the order of transactions, ending before the oldest one that is still open, so nothing is
+        skipped that commits late. `status` is the job's, just after the event.
+        """
+        return Call(
+            "read_events",
+            {
+                "after": after,
+                "types": None if types is None else tuple(types),
+                "user_id": user_id,
+                "status": None if status is None else tuple(status),
+                "max_events": max_events,
+            },
+            EventPage,
+            reads=("events",),
+        )
+
+    @operation
+    def cursor(self) -> Call[str]:
+        """Where the log ends now: `read_all(after=…)` tells what comes later."""
+        return Call("get_event_cursor", {}, str, reads=("events",))

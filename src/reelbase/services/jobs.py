@@ -1,22 +1,36 @@
 """Operations on jobs."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from decimal import Decimal
-from ipaddress import IPv4Address, IPv6Address
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from reelbase.execution.call import Call
 from reelbase.execution.operation import M, Service, operation, stream
-from reelbase.models import ElementSpec, Job, JobPage, JobStatus, ProcessingStep, ResponseType, VideoJob
+from reelbase.models import (
+    ElementSpec,
+    Job,
+    JobDetails,
+    JobPage,
+    JobSpec,
+    JobStatus,
+    ProcessingStep,
+    ResponseType,
+    VideoJob,
+)
 from reelbase.realtime.watch import Watch
+from reelbase.services.arguments import Address, Number
 
-Number = int | float | Decimal
-Address = str | IPv4Address | IPv6Address
+Sort = Literal["created_at", "finished_at"]
 
 
 class Jobs(Service[M]):
-    """Create, read, change and watch jobs. Durations are seconds, sizes pixels."""
+    """Create, read, change and watch jobs. Durations are seconds, sizes pixels.
+
+    A job that a worker has claimed takes its changes with the number of that `claim` only; all others
+    raise LeaseLost. Calling it off takes none.
+    """
 
     @operation
     def create(
@@ -33,11 +47,18 @@ class Jobs(Service[M]):
         response_type: ResponseType | None = None,
         request_body: Mapping[str, Any] | None = None,
         user_id: UUID | None = None,
+        priority: int | None = None,
+        max_retries: int | None = None,
+        available_at: datetime | None = None,
+        idempotency_key: str | None = None,
     ) -> Call[Job]:
         """Create a job without elements.
 
-        `client_ip` and `user_id` count only when a backend calls; for everyone else the request decides.
-        Raises InvalidArgument with every problem at once.
+        `client_ip`, `user_id`, `priority` (-1000 to 1000, 0 unless told otherwise), `max_retries` (3) and
+        `available_at` (before which no worker takes the job) count only when a backend calls.
+        Given again with its `idempotency_key`, the request stands for the job that it made first, with
+        `replays` counted up; with that key, another request raises Conflict.
+        Raises InvalidArgument with every problem at once, RateLimited for anonymous clients.
         """
         return Call(
             "create_job",
@@ -53,8 +74,28 @@ class Jobs(Service[M]):
                 "response_type": response_type,
                 "request_body": request_body,
                 "user_id": user_id,
+                "priority": priority,
+                "max_retries": max_retries,
+                "available_at": available_at,
+                "idempotency_key": idempotency_key,
             },
             Job,
+            idempotent=idempotency_key is not None,
+        )
+
+    @operation
+    def create_many(self, jobs: Iterable[JobSpec]) -> Call[list[Job]]:
+        """Create 1 to 500 jobs, each with its elements if it has some, all or none.
+
+        A problem of one is named `jobs[2].width`. One whose `idempotency_key` was given before is the job
+        that it made then.
+        """
+        given = tuple(jobs)
+        return Call(
+            "create_jobs",
+            {"jobs": given},
+            list[Job],
+            idempotent=all(job.idempotency_key is not None for job in given),
         )
 
     @operation
@@ -73,8 +114,12 @@ class Jobs(Service[M]):
         response_type: ResponseType | None = None,
         request_body: Mapping[str, Any] | None = None,
         user_id: UUID | None = None,
+        priority: int | None = None,
+        max_retries: int | None = None,
+        available_at: datetime | None = None,
+        idempotency_key: str | None = None,
     ) -> Call[VideoJob]:
-        """Create a job with its elements and its first step, all or nothing.
+        """Create a job with its elements and its first step, all or nothing; else like `create`.
 
         Raises InvalidArgument; a problem of an element is named `elements[2].width`.
         """
@@ -93,8 +138,13 @@ class Jobs(Service[M]):
                 "response_type": response_type,
                 "request_body": request_body,
                 "user_id": user_id,
+                "priority": priority,
+                "max_retries": max_retries,
+                "available_at": available_at,
+                "idempotency_key": idempotency_key,
             },
             VideoJob,
+            idempotent=idempotency_key is not None,
         )
 
     @operation
@@ -103,33 +153,9 @@ class Jobs(Service[M]):
         return Call("get_job", {"job_id": job_id}, Job, reads=("job", job_id))
 
     @operation
-    def list(
-        self,
-        *,
-        status: Iterable[JobStatus] | None = None,
-        user_id: UUID | None = None,
-        client_ip: Address | None = None,
-        oldest_first: bool = False,
-        page_size: int = 50,
-        cursor: str | None = None,
-    ) -> Call[JobPage]:
-        """One page of the jobs that the caller may see, newest first.
-
-        `page_size` is 1 to 500. `cursor` is the `next_cursor` of the page before.
-        """
-        return Call(
-            "list_jobs",
-            {
-                "status": None if status is None else tuple(status),
-                "user_id": user_id,
-                "client_ip": client_ip,
-                "oldest_first": oldest_first,
-                "page_size": page_size,
-                "cursor": cursor,
-            },
-            JobPage,
-            reads=("jobs",),
-        )
+    def get_with_details(self, job_id: UUID) -> Call[JobDetails]:
+        """Fetch a job with its elements, timeline, storage operations and claims. Raises NotFound."""
+        return Call("get_job_with_details", {"job_id": job_id}, JobDetails, reads=("job", job_id))
 
     @operation
     def update_status(
@@ -143,6 +169,11 @@ class Jobs(Service[M]):
         output_url: str | None = None,
         output_size: int | None = None,
         actual_duration: Number | None = None,
+        s3_bucket: str | None = None,
+        s3_key: str | None = None,
+        s3_region: str | None = None,
+        output_url_expires_at: datetime | None = None,
+        claim: int | None = None,
     ) -> Call[Job]:
         """Change a job's status, with the error of a failure or the result of a success. For backends.
 
@@ -160,13 +191,23 @@ class Jobs(Service[M]):
                 "output_url": output_url,
                 "output_size": output_size,
                 "actual_duration": actual_duration,
+                "s3_bucket": s3_bucket,
+                "s3_key": s3_key,
+                "s3_region": s3_region,
+                "output_url_expires_at": output_url_expires_at,
+                "claim": claim,
             },
             Job,
         )
 
     @operation
     def update_progress(
-        self, job_id: UUID, progress_percentage: Number, *, current_step: ProcessingStep | None = None
+        self,
+        job_id: UUID,
+        progress_percentage: Number,
+        *,
+        current_step: ProcessingStep | None = None,
+        claim: int | None = None,
     ) -> Call[Job]:
         """Record how far a job is, 0 to 100; it never goes back. For backends.
 
@@ -174,9 +215,43 @@ class Jobs(Service[M]):
         """
         return Call(
             "update_job_progress",
-            {"job_id": job_id, "progress_percentage": progress_percentage, "current_step": current_step},
+            {
+                "job_id": job_id,
+                "progress_percentage": progress_percentage,
+                "current_step": current_step,
+                "claim": claim,
+            },
             Job,
         )
+
+    @operation
+    def cancel(self, job_id: UUID, *, reason: str | None = None) -> Call[Job]:
+        """Call a job off: its owner may, and every backend. One that is called off already stays so.
+
+        Raises InvalidTransition when the job has ended otherwise.
+        """
+        return Call("cancel_job", {"job_id": job_id, "reason": reason}, Job, idempotent=True)
+
+    @operation
+    def retry(self, job_id: UUID, *, priority: int | None = None) -> Call[Job]:
+        """Try a job again that failed or took too long, from the beginning. For backends.
+
+        Raises Conflict (`job_not_finished`) before its end, InvalidTransition after any other end.
+        """
+        return Call("retry_job", {"job_id": job_id, "priority": priority}, Job)
+
+    @operation
+    def delete(self, job_id: UUID, *, force: bool = False) -> Call[Job]:
+        """Delete a job that has ended, with all that belongs to it; what it was. For backends.
+
+        With `force`, for admins, whether it has ended or not; else that raises Conflict.
+        """
+        return Call("delete_job", {"job_id": job_id, "force": force}, Job)
+
+    @operation
+    def calculate_progress(self, job_id: UUID) -> Call[Decimal]:
+        """How far a job is in percent, from the progress of its steps weighted by their usual length."""
+        return Call("calculate_job_progress", {"job_id": job_id}, Decimal, reads=("job", job_id))
 
     @stream
     def watch(self, job_id: UUID, *, after_seq: int = 0) -> Watch:
@@ -186,3 +261,49 @@ class Jobs(Service[M]):
         Raises NotFound, and what else reading the log raises for a reason that does not pass.
         """
         return Watch(job_id, after_seq)
+
+    @operation
+    def list(
+        self,
+        *,
+        status: Iterable[JobStatus] | None = None,
+        user_id: UUID | None = None,
+        client_ip: Address | None = None,
+        oldest_first: bool = False,
+        page_size: int = 50,
+        cursor: str | None = None,
+        output_format: str | None = None,
+        from_time: datetime | None = None,
+        to_time: datetime | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        error_text: str | None = None,
+        sort: Sort = "created_at",
+        with_total: bool = False,
+    ) -> Call[JobPage]:
+        """One page of the jobs that the caller may see, newest first.
+
+        Every filter that is given must hold: one of the statuses, created in [`from_time`, `to_time`),
+        metadata that contains the given object, all words of `error_text` in the error. Sorted by
+        `finished_at`, only jobs that have ended. `page_size` is 1 to 500. `cursor` is the `next_cursor`
+        of the page before.
+        """
+        return Call(
+            "list_jobs",
+            {
+                "status": None if status is None else tuple(status),
+                "user_id": user_id,
+                "client_ip": client_ip,
+                "oldest_first": oldest_first,
+                "page_size": page_size,
+                "cursor": cursor,
+                "output_format": output_format,
+                "from_time": from_time,
+                "to_time": to_time,
+                "metadata": metadata,
+                "error_text": error_text,
+                "sort": sort,
+                "with_total": with_total,
+            },
+            JobPage,
+            reads=("jobs",),
+        )

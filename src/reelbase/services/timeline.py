@@ -1,19 +1,21 @@
 """Operations on the processing timeline."""
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from reelbase.execution.call import Call
 from reelbase.execution.operation import M, Service, operation
 from reelbase.models import ProcessingStep, TimelineStep
-
-Number = int | float | Decimal
+from reelbase.services.arguments import Number
 
 
 class Timeline(Service[M]):
-    """Record and read what is done for a job, step by step. Writing is for backends."""
+    """Record and read what is done for a job, step by step. Writing is for backends.
+
+    A job that a worker has claimed takes writes with the number of that `claim` only; all others raise
+    LeaseLost. The job's progress follows its steps.
+    """
 
     @operation
     def start(
@@ -23,6 +25,7 @@ class Timeline(Service[M]):
         *,
         step_order: int | None = None,
         details: Mapping[str, Any] | None = None,
+        claim: int | None = None,
     ) -> Call[TimelineStep]:
         """Begin a step, at the next place unless one is given.
 
@@ -31,18 +34,28 @@ class Timeline(Service[M]):
         """
         return Call(
             "start_processing_step",
-            {"job_id": job_id, "step": step, "step_order": step_order, "details": details},
+            {"job_id": job_id, "step": step, "step_order": step_order, "details": details, "claim": claim},
             TimelineStep,
         )
 
     @operation
     def update_progress(
-        self, timeline_id: UUID, progress_percentage: Number, *, details: Mapping[str, Any] | None = None
+        self,
+        timeline_id: UUID,
+        progress_percentage: Number,
+        *,
+        details: Mapping[str, Any] | None = None,
+        claim: int | None = None,
     ) -> Call[TimelineStep]:
         """Record how far an open step is, 0 to 100; it never goes back. Details are merged."""
         return Call(
             "update_step_progress",
-            {"timeline_id": timeline_id, "progress_percentage": progress_percentage, "details": details},
+            {
+                "timeline_id": timeline_id,
+                "progress_percentage": progress_percentage,
+                "details": details,
+                "claim": claim,
+            },
             TimelineStep,
         )
 
@@ -58,6 +71,7 @@ class Timeline(Service[M]):
         error_details: Mapping[str, Any] | None = None,
         cpu_usage: Number | None = None,
         memory_usage: int | None = None,
+        claim: int | None = None,
     ) -> Call[TimelineStep]:
         """End an open step, well or with an error. Details are merged.
 
@@ -75,6 +89,7 @@ class Timeline(Service[M]):
                 "error_details": error_details,
                 "cpu_usage": cpu_usage,
                 "memory_usage": memory_usage,
+                "claim": claim,
             },
             TimelineStep,
         )

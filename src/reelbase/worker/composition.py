@@ -1,8 +1,8 @@
 """From a job and its sources to one ffmpeg command: pure, nothing is read or started here.
 
-Visual elements lie by track, then by order, the highest on top. mp4, mov and webm store colour for
-blocks of 2x2 pixels: an odd side of the canvas gets one more black pixel, right or below. A gif keeps
-its size.
+Visual elements lie by track, then by z_index, then by order, the highest on top. mp4, mov and webm store
+colour for blocks of 2x2 pixels: an odd side of the canvas gets one more black pixel, right or below. A
+gif keeps its size.
 """
 
 from collections.abc import Sequence
@@ -139,5 +139,5 @@ def _input(layer: Layer, media: MediaInfo) -> Input:
     return Input(layer.path, media.container)
 
 
-def _depth(take: Take) -> tuple[int, int]:
-    return take.element.track, take.element.element_order
+def _depth(take: Take) -> tuple[int, int, int]:
+    return take.element.track, take.element.z_index, take.element.element_order

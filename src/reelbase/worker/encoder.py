@@ -6,9 +6,10 @@ import shutil
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from errno import ENOSPC
 from pathlib import Path
 
-from reelbase.worker.errors import RenderError
+from reelbase.worker.errors import PassingRenderError, RenderError
 
 OnProgress = Callable[[float], Awaitable[None]]
 
@@ -16,6 +17,8 @@ _COMMON = (
     *("-nostdin", "-hide_banner", "-nostats", "-y"),
     *("-loglevel", "error", "-progress", "pipe:1", "-stats_period", "0.25"),
 )
+_NOT_RUN = {126, 127}
+"""What setpriv ends with when it cannot run what it was to run."""
 _TAIL = 4_000
 _GRACE = 3.0
 _NICENESS = 10
@@ -38,7 +41,7 @@ def _carried() -> Path:
 
         return Path(get_ffmpeg_exe())
     except (ImportError, RuntimeError) as error:
-        raise RenderError(
+        raise PassingRenderError(
             "ffmpeg_missing",
             "There is no ffmpeg; install it, or `pip install reelbase[worker]`, which brings one.",
         ) from error
@@ -82,12 +85,19 @@ async def _start(arguments: Sequence[str]) -> Process:
     executable = find_ffmpeg()
     try:
         process = await asyncio.create_subprocess_exec(
-            executable, *_COMMON, *arguments, stdout=PIPE, stderr=PIPE
+            *_leash(), executable, *_COMMON, *arguments, stdout=PIPE, stderr=PIPE
         )
     except OSError as error:
-        raise RenderError("ffmpeg_missing", f"{executable} cannot be run: {error.strerror}.") from error
+        reason = f"{executable} cannot be run: {error.strerror}."
+        raise PassingRenderError("ffmpeg_missing", reason) from error
     _lower_priority(process.pid)
     return process
+
+
+def _leash() -> list[str | Path]:
+    """Where the system can do it, ffmpeg is ended with this process even if that is killed."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
 
 
 def _lower_priority(pid: int) -> None:
@@ -103,14 +113,14 @@ async def _stop(process: Process) -> None:
         return
     process.terminate()
     try:
-        async with asyncio.timeout(_GRACE):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_GRACE):
+                await process.wait()
+    finally:
+        # Also when the end itself is cancelled: nothing is left running.
+        if process.returncode is None:
+            process.kill()
             await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-    except asyncio.CancelledError:
-        process.kill()
-        raise
 
 
 async def _report(process: Process, duration: float, on_progress: OnProgress) -> None:
@@ -147,9 +157,13 @@ def _failure(code: int, errors: str) -> RenderError:
     details = {"exit_code": code, "stderr": errors}
     if "Unknown encoder" in errors:
         reason = "This ffmpeg has no encoder for the output format; install a complete build."
-        return RenderError("unsupported_format", reason, details=details)
+        return PassingRenderError("unsupported_format", reason, details=details)
+    if code in _NOT_RUN:
+        return PassingRenderError("ffmpeg_missing", f"ffmpeg cannot be run: {errors}.", details=details)
     if code < 0:
         reason = f"ffmpeg was ended by signal {-code}; without memory the system does that."
-        return RenderError("encoding_failed", reason, details=details)
+        return PassingRenderError("encoding_failed", reason, details=details)
+    if os.strerror(ENOSPC) in errors:
+        return PassingRenderError("disk_full", "There is no room for the video.", details=details)
     last = errors.rpartition("\n")[2] or "it gave no reason"
     return RenderError("encoding_failed", f"ffmpeg stopped with code {code}: {last}.", details=details)

@@ -12,7 +12,7 @@ _SHOWN = 120
 
 
 class RenderError(ReelbaseError):
-    """A video could not be made.
+    """A video could not be made, and could not be made by trying again either.
 
     `code` is for programs (`source_missing`, `encoding_failed`, …), the message a sentence for people,
     `details` JSON for whoever looks deeper. `element_order` names the element at fault, None when it
@@ -33,6 +33,12 @@ class RenderError(ReelbaseError):
         self.details = details or {}
 
 
+class PassingRenderError(RenderError):
+    """The fault may pass, or be this worker's: the network, the disk, the memory, what is installed."""
+
+    transient = True
+
+
 @contextmanager
 def about(element: Element) -> Iterator[None]:
     """Name the element and its source in every RenderError raised inside."""
@@ -41,7 +47,7 @@ def about(element: Element) -> Iterator[None]:
     except RenderError as error:
         if error.element_order is not None:
             raise
-        raise RenderError(
+        raise type(error)(
             error.code,
             f"Element {element.element_order} ({_subject(element)}): {error.message}",
             element_order=element.element_order,

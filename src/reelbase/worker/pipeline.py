@@ -9,17 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reelbase.client import AsyncReelbase
-from reelbase.models import Element, ElementType, Job, ProcessingStep
+from reelbase.models import ClaimedJob, Element, ElementType, ProcessingStep
 from reelbase.worker import sources, text
 from reelbase.worker.composition import Composition, Layer, compose
 from reelbase.worker.encoder import encode, find_ffmpeg
-from reelbase.worker.errors import RenderError, about
+from reelbase.worker.errors import RenderError
 from reelbase.worker.formats import output_format
 from reelbase.worker.geometry import Size
 from reelbase.worker.media import MediaInfo, probe
-from reelbase.worker.recording import recorded
+from reelbase.worker.recording import JobRecord
+from reelbase.worker.reporting import persistently
 
 _MIB = 1024 * 1024
+_SUMMARIES = 100
+"""As many sources are described in a step's details; those have room for 64 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +54,14 @@ class Rendered:
 class Pipeline:
     """Renders one job. Every step is recorded in the job's timeline."""
 
-    def __init__(self, client: AsyncReelbase, workplace: Workplace, job: Job) -> None:
+    def __init__(self, client: AsyncReelbase, workplace: Workplace, claimed: ClaimedJob) -> None:
         self._client = client
         self._workplace = workplace
-        self._job = job
+        self._job = claimed.job
+        self._record = JobRecord(client, claimed)
 
     async def run(self) -> Rendered:
-        """Render the job. Raises RenderError after recording it on the step that failed."""
+        """Render the job. Raises RenderError after recording it on the step that failed, and LeaseLost."""
         with _scratch() as scratch:
             elements = await self._validated()
             paths = await self._downloaded(elements, scratch)
@@ -65,18 +69,18 @@ class Pipeline:
             composition = await self._composed(layers)
             video = await self._encoded(composition, scratch)
             result = await self._uploaded(video, composition)
-            async with recorded(self._client, self._job, ProcessingStep.CLEANUP) as step:
+            async with self._record.step(ProcessingStep.CLEANUP) as step:
                 step.details = {"removed_bytes": await asyncio.to_thread(_emptied, scratch)}
         return result
 
     async def _validated(self) -> list[Element]:
-        async with recorded(self._client, self._job, ProcessingStep.VALIDATION) as step:
-            elements = await self._client.elements.list(self._job.id)
+        async with self._record.step(ProcessingStep.VALIDATION) as step:
+            elements = await persistently(lambda: self._client.elements.list(self._job.id))
             step.details = {"elements": len(elements)}
             output_format(self._job.output_format)
             find_ffmpeg()
             for element in elements:
-                with about(element):
+                async with self._record.element(element):
                     self._check(element)
         return elements
 
@@ -91,13 +95,17 @@ class Pipeline:
     async def _downloaded(self, elements: list[Element], scratch: Path) -> dict[int, Path]:
         wanted = [element for element in elements if element.source_url is not None]
         paths: dict[int, Path] = {}
-        async with recorded(self._client, self._job, ProcessingStep.DOWNLOAD) as step:
+        total = 0
+        async with self._record.step(ProcessingStep.DOWNLOAD) as step:
             for done, element in enumerate(wanted):
-                with about(element):
-                    paths[element.element_order] = await self._fetched(element, scratch)
+                async with self._record.element(element):
+                    path = await self._fetched(element, scratch)
+                size = path.stat().st_size
+                await self._record.downloaded(element, str(path), size)
                 await step.report(100 * (done + 1) / len(wanted))
-            size = sum(path.stat().st_size for path in paths.values())
-            step.details = {"files": len(paths), "bytes": size}
+                paths[element.element_order] = path
+                total += size
+            step.details = {"files": len(paths), "bytes": total}
         return paths
 
     async def _fetched(self, element: Element, scratch: Path) -> Path:
@@ -111,11 +119,13 @@ class Pipeline:
 
     async def _processed(self, elements: list[Element], paths: dict[int, Path], scratch: Path) -> list[Layer]:
         layers: list[Layer] = []
-        async with recorded(self._client, self._job, ProcessingStep.PROCESSING) as step:
+        async with self._record.step(ProcessingStep.PROCESSING) as step:
             for done, element in enumerate(elements):
-                layers.append(await asyncio.to_thread(self._layer, element, paths, scratch))
+                async with self._record.element(element):
+                    layers.append(await asyncio.to_thread(self._layer, element, paths, scratch))
+                await self._record.processed(element)
                 await step.report(100 * (done + 1) / len(elements))
-            step.details = {"sources": [_summary(layer) for layer in layers]}
+            step.details = {"sources": [_summary(layer) for layer in layers[:_SUMMARIES]]}
         return layers
 
     def _layer(self, element: Element, paths: dict[int, Path], scratch: Path) -> Layer:
@@ -124,11 +134,10 @@ class Pipeline:
             path = text.draw(element, canvas, scratch / f"text-{element.element_order}.png")
         else:
             path = paths[element.element_order]
-        with about(element):
-            return Layer(element, path, probe(path))
+        return Layer(element, path, probe(path))
 
     async def _composed(self, layers: list[Layer]) -> Composition:
-        async with recorded(self._client, self._job, ProcessingStep.COMPOSITION) as step:
+        async with self._record.step(ProcessingStep.COMPOSITION) as step:
             composition = compose(self._job, layers)
             step.details = {
                 "duration": composition.duration,
@@ -139,14 +148,14 @@ class Pipeline:
 
     async def _encoded(self, composition: Composition, scratch: Path) -> Path:
         video = scratch / f"video.{self._job.output_format}"
-        async with recorded(self._client, self._job, ProcessingStep.ENCODING) as step:
+        async with self._record.step(ProcessingStep.ENCODING) as step:
             await encode(composition.arguments(video), duration=composition.duration, on_progress=step.report)
             step.details = {"bytes": video.stat().st_size}
         return video
 
     async def _uploaded(self, video: Path, composition: Composition) -> Rendered:
         target = self._workplace.output_dir / f"{self._job.id}.{self._job.output_format}"
-        async with recorded(self._client, self._job, ProcessingStep.UPLOAD) as step:
+        async with self._record.step(ProcessingStep.UPLOAD) as step:
             media = await asyncio.to_thread(probe, video)
             _check_size(media, composition)
             await asyncio.to_thread(_published, video, target)

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import httpx
 
-from reelbase.worker.errors import RenderError, shown
+from reelbase.worker.errors import PassingRenderError, RenderError, shown
 
 OnBytes = Callable[[int, int | None], Awaitable[None]]
 """Gets the bytes had so far and the whole number, where the server tells it."""
@@ -26,6 +26,7 @@ _TIMEOUT = httpx.Timeout(30, connect=10)
 _REDIRECTS = 5
 _CHUNK = 256 * 1024
 _LONGEST_SUFFIX = 6
+_PASSING_STATUSES = {408, 425, 429}
 _STATUS_CODES = {
     401: "source_forbidden",
     403: "source_forbidden",
@@ -161,9 +162,11 @@ class _Download:
         except httpx.TooManyRedirects as error:
             raise _failed(f"more than {_REDIRECTS} redirects", error) from error
         except httpx.TimeoutException as error:
-            raise _failed("the server did not answer in time", error) from error
+            raise _failed("the server did not answer in time", error, PassingRenderError) from error
+        except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
+            raise _failed(_reason(error), error, PassingRenderError) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _failed(str(error) or type(error).__name__, error) from error
+            raise _failed(_reason(error), error) from error
 
     def _client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(
@@ -221,7 +224,9 @@ async def _addresses(host: str, port: int | None) -> list[str]:
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise _failed(f"the name {host!r} is not known", error) from error
+        passing = isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN
+        kind = PassingRenderError if passing else RenderError
+        raise _failed(f"the name {host!r} is not known", error, kind) from error
     return [str(address[0]) for *_, address in found]
 
 
@@ -249,7 +254,9 @@ def _check_status(response: httpx.Response) -> None:
     status = response.status_code
     reason = f"{shown(str(response.url))} answered {status} {response.reason_phrase}".rstrip()
     code = _STATUS_CODES.get(status, "download_failed")
-    raise RenderError(code, f"{reason}.", details={"status": status})
+    passing = response.is_server_error or status in _PASSING_STATUSES
+    kind = PassingRenderError if passing else RenderError
+    raise kind(code, f"{reason}.", details={"status": status})
 
 
 def _announced(response: httpx.Response) -> int | None:
@@ -264,5 +271,9 @@ def _check_size(size: int, limit: int) -> None:
         )
 
 
-def _failed(reason: str, error: Exception) -> RenderError:
-    return RenderError("download_failed", f"{reason}.", details={"reason": type(error).__name__})
+def _failed(reason: str, error: Exception, kind: type[RenderError] = RenderError) -> RenderError:
+    return kind("download_failed", f"{reason}.", details={"reason": type(error).__name__})
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,7 +1,9 @@
 """The worker against a real database: takes jobs, renders them, and tells what went wrong."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+import socket
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,9 @@ import pytest
 from proxy import Proxy
 from reelbase import (
     AsyncReelbase,
-    ElementSpec,
-    ElementType,
+    ClaimOutcome,
+    ElementState,
+    EventType,
     Job,
     JobStatus,
     PermissionDenied,
@@ -25,36 +28,15 @@ from support import Target, eventually, text
 
 pytestmark = pytest.mark.local_stack
 
-
-@pytest.fixture
-async def backend(own_target: Target) -> AsyncIterator[AsyncReelbase]:
-    async with own_target.service() as client:
-        yield client
-
-
-@pytest.fixture
-def workplace(tmp_path: Path) -> Workplace:
-    return Workplace(tmp_path / "videos", allowed_dirs=(tmp_path,))
-
-
-@pytest.fixture
-def worker(backend: AsyncReelbase, workplace: Workplace) -> Worker:
-    return Worker(backend, workplace, poll_interval=0.05)
-
-
-async def submitted(client: AsyncReelbase, *elements: ElementSpec) -> Job:
-    return (await client.jobs.create_video("mp4", 128, 72, elements=elements, estimated_duration=0.5)).job
-
-
-def clip(path: Path | str) -> ElementSpec:
-    return ElementSpec(type=ElementType.VIDEO, source_url=str(path))
+Submit = Callable[..., Awaitable[Job]]
+Encoding = Callable[[Job], Awaitable[None]]
 
 
 async def test_job__is_rendered_and_recorded_step_by_step(
-    backend: AsyncReelbase, worker: Worker, workplace: Workplace, tmp_path: Path
+    backend: AsyncReelbase, worker: Worker, workplace: Workplace, submitted: Submit, tmp_path: Path
 ) -> None:
     source = (await make_samples(tmp_path))[0]
-    job = await submitted(backend, clip(source.as_uri()), text("Hi", track=1))
+    job = await submitted(source.as_uri(), text("Hi", track=1))
 
     assert await worker.run(max_jobs=1) == 1
 
@@ -69,6 +51,43 @@ async def test_job__is_rendered_and_recorded_step_by_step(
     assert [step.step for step in timeline] == list(ProcessingStep)
     assert all(step.success and step.progress_percentage == 100 for step in timeline)
     assert all(step.cpu_usage is not None and step.memory_usage for step in timeline)
+    (claim,) = (await backend.jobs.get_with_details(job.id)).claims or ()
+    assert claim.worker == f"{socket.gethostname()}-{os.getpid()}"
+
+
+async def test_elements__tell_how_far_they_are(
+    backend: AsyncReelbase, worker: Worker, submitted: Submit, tmp_path: Path
+) -> None:
+    source = (await make_samples(tmp_path))[2]
+    job = await submitted(source.as_uri(), text("Hi", track=1))
+
+    await worker.run(max_jobs=1)
+
+    picture, words = await backend.elements.list(job.id)
+    assert (picture.processing_state, picture.downloaded) == (ElementState.PROCESSED, True)
+    assert (picture.source_size, picture.local_path is not None) == (source.stat().st_size, True)
+    assert (words.processing_state, words.downloaded) == (ElementState.PROCESSED, False)
+    updates = [
+        event.data["processing_state"]
+        for event in await backend.events.read(job.id, types=[EventType.ELEMENT_UPDATED])
+    ]
+    assert updates == ["downloaded", "processed", "processed"]
+
+
+async def test_progress__rises_with_the_steps_to_the_end(
+    backend: AsyncReelbase, worker: Worker, submitted: Submit
+) -> None:
+    job = await submitted(text())
+
+    await worker.run(max_jobs=1)
+
+    told = [
+        event.progress_percentage
+        for event in await backend.events.read(job.id, types=[EventType.JOB_PROGRESS, EventType.JOB_STATUS])
+    ]
+    assert told == sorted(told)
+    # What each step has reached at its end: see `private.step_weights`.
+    assert {0, 2, 12, 20, 22, 92, 98, 100} <= set(told)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +100,7 @@ async def test_job__is_rendered_and_recorded_step_by_step(
 async def test_bad_source__fails_job_and_step_readably(
     backend: AsyncReelbase,
     worker: Worker,
+    submitted: Submit,
     tmp_path: Path,
     name: str,
     content: bytes | None,
@@ -89,7 +109,7 @@ async def test_bad_source__fails_job_and_step_readably(
 ) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    job = await submitted(backend, text(), clip((tmp_path / name).as_uri()))
+    job = await submitted(text(), (tmp_path / name).as_uri())
 
     await worker.run(max_jobs=1)
 
@@ -101,21 +121,25 @@ async def test_bad_source__fails_job_and_step_readably(
     assert "Element 1" in job.error_message
     assert job.error_details["element_order"] == 1
     assert (last.step, last.success, last.error_message) == (step, False, job.error_message)
+    element = (await backend.elements.list(job.id))[1]
+    assert (element.processing_state, element.error_message) == (ElementState.FAILED, job.error_message)
 
 
 async def test_source_outside_the_allowed_directories__is_refused(
-    backend: AsyncReelbase, worker: Worker
+    backend: AsyncReelbase, worker: Worker, submitted: Submit
 ) -> None:
-    job = await submitted(backend, clip("file:///etc/passwd"))
+    job = await submitted("file:///etc/passwd")
 
     await worker.run(max_jobs=1)
 
     assert (await backend.jobs.get(job.id)).error_code == "source_forbidden"
 
 
-async def test_many_workers__render_each_job_once(backend: AsyncReelbase, workplace: Workplace) -> None:
-    jobs = [await submitted(backend, text(str(n))) for n in range(4)]
-    workers = [Worker(backend, workplace, poll_interval=0.05) for _ in range(3)]
+async def test_many_workers__render_each_job_once(
+    backend: AsyncReelbase, workplace: Workplace, submitted: Submit
+) -> None:
+    jobs = [await submitted(text(str(n))) for n in range(4)]
+    workers = [Worker(backend, workplace, name=f"worker {n}", poll_interval=0.05) for n in range(3)]
     running = [asyncio.create_task(worker.run()) for worker in workers]
 
     async def all_completed() -> None:
@@ -127,84 +151,51 @@ async def test_many_workers__render_each_job_once(backend: AsyncReelbase, workpl
     await asyncio.gather(*running, return_exceptions=True)
 
     for job in jobs:
-        assert len(await backend.timeline.get(job.id)) == len(ProcessingStep)
+        details = await backend.jobs.get_with_details(job.id)
+        assert len(details.timeline) == len(ProcessingStep)
+        assert [claim.outcome for claim in details.claims or ()] == [ClaimOutcome.COMPLETED]
 
 
 async def test_cancelled_worker__gives_its_job_back(
-    backend: AsyncReelbase, worker: Worker, tmp_path: Path
+    backend: AsyncReelbase, worker: Worker, long_job: Job, encoding: Encoding
 ) -> None:
-    source = (await make_samples(tmp_path))[0]
-    job = (
-        await backend.jobs.create_video(
-            "mp4", 3840, 2160, elements=[clip(source.as_uri())], estimated_duration=60
-        )
-    ).job
     running = asyncio.create_task(worker.run())
-
-    async def encoding() -> None:
-        assert (await backend.jobs.get(job.id)).current_step is ProcessingStep.ENCODING
-
-    await eventually(encoding, seconds=30)
+    await encoding(long_job)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
 
-    given_back = await backend.jobs.get(job.id)
+    given_back = await backend.jobs.get(long_job.id)
     assert (given_back.status, given_back.current_step) == (JobStatus.PENDING, None)
-    assert [s.success for s in await backend.timeline.get(job.id)] == [True, True, True, True, False]
-
-
-async def test_job_cancelled_by_its_owner__is_given_up(
-    backend: AsyncReelbase, worker: Worker, workplace: Workplace, tmp_path: Path
-) -> None:
-    source = (await make_samples(tmp_path))[0]
-    job = (
-        await backend.jobs.create_video(
-            "mp4", 1920, 1080, elements=[clip(source.as_uri())], estimated_duration=60
-        )
-    ).job
-    running = asyncio.create_task(worker.run(max_jobs=1))
-
-    async def encoding() -> None:
-        assert (await backend.jobs.get(job.id)).current_step is ProcessingStep.ENCODING
-
-    await eventually(encoding, seconds=30)
-    await backend.jobs.update_status(job.id, JobStatus.CANCELLED)
-
-    assert await running == 1
-    assert (await backend.jobs.get(job.id)).status is JobStatus.CANCELLED
-    assert not list(workplace.output_dir.glob("*"))
+    assert [s.success for s in await backend.timeline.get(long_job.id)] == [True, True, True, True, False]
 
 
 async def test_outage_while_rendering__delays_reports_and_loses_none(
     own_target: Target,
     backend: AsyncReelbase,
     workplace: Workplace,
+    submitted: Submit,
+    encoding: Encoding,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     source = (await make_samples(tmp_path))[0]
-    made = await backend.jobs.create_video(
-        "mp4", 1920, 1080, elements=[clip(source.as_uri())], estimated_duration=4
-    )
-
-    async def encoding() -> None:
-        assert (await backend.jobs.get(made.job.id)).current_step is ProcessingStep.ENCODING
+    job = await submitted(source.as_uri(), width=1920, height=1080, estimated_duration=4)
 
     async with (
         Proxy(own_target.url) as proxy,
         AsyncReelbase(proxy.url, own_target.service_role_key, timeout=2) as client,
     ):
         running = asyncio.create_task(Worker(client, workplace).run(max_jobs=1))
-        await eventually(encoding, seconds=30)
+        await encoding(job)
         await proxy.cut()
         # Long enough for the encoder to end and for its end to be reported in vain.
         await eventually(lambda: told_in_vain(caplog), seconds=30)
         await proxy.restore()
         await running
 
-    assert (await backend.jobs.get(made.job.id)).status is JobStatus.COMPLETED
-    assert all(step.success for step in await backend.timeline.get(made.job.id))
+    assert (await backend.jobs.get(job.id)).status is JobStatus.COMPLETED
+    assert all(step.success for step in await backend.timeline.get(job.id))
 
 
 def told_in_vain(caplog: pytest.LogCaptureFixture) -> None:
@@ -219,27 +210,20 @@ async def test_worker_without_the_rights__says_so_at_once(own_target: Target, wo
 
 async def test_worker_stopped_while_the_database_is_away__ends_in_time(
     own_target: Target,
-    backend: AsyncReelbase,
     workplace: Workplace,
-    tmp_path: Path,
+    long_job: Job,
+    encoding: Encoding,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(worker_module, "_FAREWELL", 0.5)
-    source = (await make_samples(tmp_path))[0]
-    made = await backend.jobs.create_video(
-        "mp4", 1920, 1080, elements=[clip(source.as_uri())], estimated_duration=60
-    )
-
-    async def encoding() -> None:
-        assert (await backend.jobs.get(made.job.id)).current_step is ProcessingStep.ENCODING
 
     async with (
         Proxy(own_target.url) as proxy,
         AsyncReelbase(proxy.url, own_target.service_role_key, timeout=2) as client,
     ):
         running = asyncio.create_task(Worker(client, workplace).run())
-        await eventually(encoding, seconds=30)
+        await encoding(long_job)
         await proxy.cut()
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -248,15 +232,26 @@ async def test_worker_stopped_while_the_database_is_away__ends_in_time(
     assert "could not be given back" in caplog.text
 
 
-async def test_job_that_takes_too_long__fails(backend: AsyncReelbase, tmp_path: Path) -> None:
-    source = (await make_samples(tmp_path))[0]
-    made = await backend.jobs.create_video(
-        "mp4", 1920, 1080, elements=[clip(source.as_uri())], estimated_duration=60
-    )
+async def test_job_that_takes_too_long__fails_for_good(
+    backend: AsyncReelbase, long_job: Job, tmp_path: Path
+) -> None:
     hasty = Workplace(tmp_path / "videos", allowed_dirs=(tmp_path,), time_limit=1)
 
     await Worker(backend, hasty).run(max_jobs=1)
 
-    job = await backend.jobs.get(made.job.id)
+    job = await backend.jobs.get(long_job.id)
     assert (job.status, job.error_code) == (JobStatus.FAILED, "time_limit")
     assert job.error_message == "The video was not ready after 1 seconds."
+
+
+async def test_error_of_the_worker_s_own__is_tried_again(
+    backend: AsyncReelbase, worker: Worker, submitted: Submit, workplace: Workplace
+) -> None:
+    workplace.output_dir.write_text("This is no directory.")
+    job = await submitted(text())
+
+    await worker.run(max_jobs=1)
+
+    details = await backend.jobs.get_with_details(job.id)
+    assert (details.job.status, details.job.retry_count) == (JobStatus.PENDING, 1)
+    assert [claim.error_code for claim in details.claims or ()] == ["worker_error"]

@@ -71,18 +71,21 @@ class TestLength:
 
 
 class TestGraph:
-    def test_lays_lowest_track_first_then_by_order(
+    def test_lays_lowest_track_first_then_by_depth_then_by_order(
         self, make_job: Callable[..., Job], layer: MakeLayer
     ) -> None:
         layers = [
-            layer(IMAGE, "top", track=2, element_order=1, x_position="3"),
-            layer(IMAGE, "second", track=0, element_order=9, x_position="2"),
-            layer(IMAGE, "first", track=0, element_order=4, x_position="1"),
+            layer(IMAGE, "top", track=2, z_index=-5, element_order=1, x_position="5"),
+            layer(IMAGE, "high", track=0, z_index=7, element_order=2, x_position="4"),
+            layer(IMAGE, "third", track=0, element_order=9, x_position="3"),
+            layer(IMAGE, "second", track=0, element_order=4, x_position="2"),
+            layer(IMAGE, "first", track=0, z_index=-1, element_order=8, x_position="1"),
         ]
 
         overlays = chains(compose(make_job(), layers), "overlay")
 
-        assert [text.split("overlay=")[1].split(":")[0] for text in overlays] == ["x=1", "x=2", "x=3"]
+        places = [text.split("overlay=")[1].split(":")[0] for text in overlays]
+        assert places == ["x=1", "x=2", "x=3", "x=4", "x=5"]
 
     def test_shows_an_element_in_its_window_only(
         self, make_job: Callable[..., Job], layer: MakeLayer

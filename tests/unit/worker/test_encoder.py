@@ -160,6 +160,49 @@ async def test_encode__an_ffmpeg_that_cannot_run(tmp_path: Path, monkeypatch: py
     assert caught.value.code == "ffmpeg_missing"
 
 
+@pytest.mark.parametrize(
+    ("body", "code", "may_pass"),
+    [
+        ("kill -9 $$", "encoding_failed", True),
+        ("echo 'Unknown encoder x' >&2; exit 8", "unsupported_format", True),
+        ("echo 'a.mp4: No space left on device' >&2; exit 228", "disk_full", True),
+        ("exit 127", "ffmpeg_missing", True),
+        ("echo 'Invalid data found' >&2; exit 183", "encoding_failed", False),
+    ],
+)
+async def test_encode__tells_what_may_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, code: str, may_pass: bool
+) -> None:
+    script(tmp_path / "ffmpeg", body)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    with pytest.raises(RenderError) as caught:
+        await encode([str(tmp_path / "a.mp4")], duration=1, on_progress=unheard)
+
+    assert (caught.value.code, caught.value.transient) == (code, may_pass)
+
+
+async def test_encode__cancelled_twice_leaves_nothing_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, children: Children
+) -> None:
+    script(tmp_path / "ffmpeg", "trap '' TERM\necho out_time_us=500000\nwhile :; do sleep 0.1; done")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    begun = asyncio.Event()
+
+    async def on_progress(_: float) -> None:
+        begun.set()
+
+    task = asyncio.create_task(encode([str(tmp_path / "a.mp4")], duration=1, on_progress=on_progress))
+    await begun.wait()
+    task.cancel()
+    await asyncio.wait({task}, timeout=0.2)
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert children() == []
+
+
 def test_find_ffmpeg__prefers_the_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = script(tmp_path / "ffmpeg", "exit 0")
     monkeypatch.setenv("PATH", str(tmp_path))

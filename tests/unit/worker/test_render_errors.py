@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from reelbase.models import Element
-from reelbase.worker.errors import RenderError, about, shown
+from reelbase.worker.errors import PassingRenderError, RenderError, about, shown
 
 
 def test_about__names_the_element_and_its_source(make_element: Callable[..., Element]) -> None:
@@ -16,6 +16,14 @@ def test_about__names_the_element_and_its_source(make_element: Callable[..., Ele
     assert caught.value.code == "source_missing"
     assert caught.value.element_order == 3
     assert caught.value.details == {"element_id": str(element.id), "status": 404}
+
+
+def test_about__keeps_whether_the_fault_may_pass(make_element: Callable[..., Element]) -> None:
+    with pytest.raises(PassingRenderError) as caught, about(make_element()):
+        raise PassingRenderError("download_failed", "no answer.")
+
+    assert caught.value.transient
+    assert not RenderError("source_missing", "gone.").transient
 
 
 def test_about__names_it_once(make_element: Callable[..., Element]) -> None:

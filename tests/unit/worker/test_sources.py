@@ -191,6 +191,30 @@ class TestAddresses:
     async def test_that_fail(self, server: str, media: Path, work: Path, path: str, code: str) -> None:
         assert await refusal(f"{server}{path}", work, media) == code
 
+    @pytest.mark.parametrize(
+        ("path", "may_pass"),
+        [
+            ("/status/500", True),
+            ("/status/503", True),
+            ("/status/429", True),
+            ("/broken", True),
+            ("/status/404", False),
+            ("/status/403", False),
+            ("/status/400", False),
+            ("/loop", False),
+            ("/endless", False),
+        ],
+    )
+    async def test_that_fail_for_a_passing_reason(
+        self, server: str, media: Path, work: Path, path: str, may_pass: bool
+    ) -> None:
+        with pytest.raises(RenderError) as caught:
+            await fetch(
+                f"{server}{path}", work, max_bytes=LIMIT, allowed_dirs=[media], private_addresses=True
+            )
+
+        assert caught.value.transient is may_pass
+
     async def test_that_announce_too_much(self, server: str, media: Path, work: Path) -> None:
         with pytest.raises(RenderError) as caught:
             await fetch(
