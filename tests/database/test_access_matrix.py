@@ -466,6 +466,22 @@ def test_relation__is_written_by_whom_the_page_says(stage: Stage, relation: str,
             assert changed(writing.by(actor, owner)), f"{actor}, job of {owner}"
 
 
+def test_schema_private__cannot_be_named(stage: Stage) -> None:
+    with stage.unchanged():
+        for actor in ACTORS:
+            for response in (
+                stage.ask(actor, "GET", "settings", headers={"Accept-Profile": "private"}),
+                stage.ask(
+                    actor,
+                    "POST",
+                    "rpc/set_queue_paused",
+                    body={"paused": True},
+                    headers={"Content-Profile": "private"},
+                ),
+            ):
+                assert (response.status_code, response.json()["code"]) == (406, "PGRST106")
+
+
 # Pretenders ------------------------------------------------------------------------------------
 
 SHORT = {"exp": int(time.time()) + 3600}
@@ -539,3 +555,13 @@ def test_token__that_has_expired_or_is_signed_by_another_is_none(stage: Stage, r
 
     assert seen_with(stage, {**claims, "exp": int(time.time()) - 120}).status_code == 401
     assert seen_with(stage, claims, secret="x" * 40).status_code == 401
+
+
+@pytest.mark.parametrize("role", ["authenticated", "service_role"])
+def test_token__that_nobody_signed_is_none(stage: Stage, role: str) -> None:
+    unsigned = jwt.encode({"role": role, "sub": world.USER, **SHORT}, "", "none")
+    response = stage.http.get(
+        f"{stage.target.url}/rest/v1/jobs",
+        headers={"apikey": stage.target.anon_key, "Authorization": f"Bearer {unsigned}"},
+    )
+    assert response.status_code == 401
