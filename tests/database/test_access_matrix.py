@@ -487,13 +487,19 @@ def test_schema_private__cannot_be_named(stage: Stage) -> None:
 SHORT = {"exp": int(time.time()) + 3600}
 
 
-def seen_with(stage: Stage, claims: Mapping[str, Any], *, secret: str = "", **headers: str) -> httpx.Response:
-    """The jobs that the bearer of a token with just these claims sees."""
+def seen_with(
+    stage: Stage,
+    claims: Mapping[str, Any],
+    *,
+    secret: str = "",
+    path: str = "jobs?select=id",
+    **headers: str,
+) -> httpx.Response:
+    """What the bearer of a token with just these claims sees: the jobs, unless the path says otherwise."""
     target = stage.target
     bearer = jwt.encode(dict(claims), secret or target.jwt_secret, "HS256") if claims else target.anon_key
     return stage.http.get(
-        f"{target.url}/rest/v1/jobs",
-        params={"select": "id"},
+        f"{target.url}/rest/v1/{path}",
         headers={"apikey": target.anon_key, "Authorization": f"Bearer {bearer}", **headers},
     )
 
@@ -521,6 +527,24 @@ def test_forged_role__gives_no_rights(stage: Stage, claims: dict[str, Any]) -> N
     shown = seen_with(stage, {"role": "authenticated", "sub": world.USER, **SHORT, **claims}).json()
 
     assert {job["id"] for job in shown} == {world.job_id("user", state) for state in world.STATES}
+
+
+def test_role_in_a_token_of_role_anon__gives_no_rights(stage: Stage) -> None:
+    """Auth signs no such token; but who has it must be anonymous in all things, not half an admin."""
+    claims = {"role": "anon", "app_metadata": {"role": "admin"}, **SHORT}
+
+    assert seen_with(stage, claims, path="rpc/user_role").json() == "anon"
+    assert seen_with(stage, claims, path="rpc/is_admin").json() is False
+    elements = seen_with(stage, claims, path="elements?select=job_id").json()
+    assert {row["job_id"] for row in elements} == {world.job_id("anonymous", state) for state in world.STATES}
+
+
+@pytest.mark.parametrize("actor", BACKENDS)
+def test_audit__cannot_be_written_by_hand(stage: Stage, actor: str) -> None:
+    with stage.unchanged():
+        body = {"event_type": "audit.job_deleted"}
+        response = stage.ask(actor, "POST", "rpc/log_security_event", body=body)
+    assert response.status_code == httpx.codes.UNPROCESSABLE_ENTITY
 
 
 @pytest.mark.parametrize("role", ["anon", "authenticated"])
