@@ -477,7 +477,7 @@ as $$
     select case
         when private.is_operator() then 'admin'
         when auth.role() = 'service_role' then 'service_role'
-        when auth.jwt() -> 'app_metadata' ->> 'role' in ('admin', 'service_account')
+        when auth.role() = 'authenticated' and auth.jwt() -> 'app_metadata' ->> 'role' in ('admin', 'service_account')
             then auth.jwt() -> 'app_metadata' ->> 'role'
         else coalesce(auth.role(), 'anon')
     end;

@@ -158,6 +158,9 @@ set search_path = ''
 as $$
 begin
     perform private.require_service();
+    if log_security_event.event_type like 'audit.%' then
+        perform private.refuse_argument('event_type', 'must not begin with audit., which only the database writes');
+    end if;
     return private.record_security_event(
         log_security_event.event_type, log_security_event.severity, log_security_event.details, log_security_event.job_id
     );
@@ -316,6 +319,9 @@ set search_path = ''
 as $$
 begin
     perform private.require_service();
+    if check_rate_limit.key like 'anonymous_jobs:%' then
+        perform private.refuse_argument('key', 'must not begin with anonymous_jobs:, under which the database counts');
+    end if;
     return private.take_from_limit(check_rate_limit.key, check_rate_limit.max_calls, check_rate_limit.per);
 end;
 $$;

@@ -835,7 +835,10 @@ begin
     if metadata is not null and jsonb_typeof(metadata) <> 'object' then
         perform private.refuse_argument('metadata', 'must be a JSON object');
     end if;
-    return case when private.is_service() then private.page_of_all_jobs(wanted) else private.page_of_jobs(wanted) end;
+    if private.is_service() then
+        return private.page_of_all_jobs(wanted);
+    end if;
+    return private.page_of_jobs(wanted);
 end;
 $$;
 comment on function public.list_jobs is 'A page of jobs, newest first unless oldest_first.';
@@ -951,7 +954,7 @@ $$;
 comment on function public.update_job_progress is 'Record a job''s progress in percent; it never goes back.';
 grant execute on function public.update_job_progress to authenticated, service_role;
 
--- Call a job off: its owner may, and every backend (private.require_owner is in elements). A worker that has it learns of it with
+-- Call a job off: its owner may, and every backend. A worker that has it learns of it with
 -- its next heartbeat or report. A job that is called off already stays as it is.
 create function public.cancel_job(job_id uuid, reason text default null)
 returns public.jobs
@@ -961,7 +964,6 @@ as $$
 declare
     job public.jobs := private.locked_job(job_id);
 begin
-    perform private.require_owner(job.id);
     if job.status <> 'cancelled' then
         perform private.set_cancelled(job.id, reason);
     end if;
@@ -978,17 +980,21 @@ grant execute on function public.cancel_job to anon, authenticated, service_role
 -- The change itself. Definer: owners may call their jobs off and change nothing else of them.
 create function private.set_cancelled(job_id uuid, reason text)
 returns void
-language sql
+language plpgsql
 security definer
 set search_path = ''
 as $$
+begin
+    -- In elements, as who composes a job may also call it off.
+    perform private.require_owner(job_id);
     update public.jobs set
         status = 'cancelled',
         error_code = 'cancelled',
         error_message = coalesce(reason, 'The job was called off.')
     where id = set_cancelled.job_id;
+end;
 $$;
-comment on function private.set_cancelled is 'Cancel a job that the caller has been found to be allowed to.';
+comment on function private.set_cancelled is 'Cancel a job of the caller''s own, or as a backend any.';
 grant execute on function private.set_cancelled to anon, authenticated, service_role;
 
 -- Try a job again that failed or took too long, from the beginning and with all its retries.
@@ -1060,11 +1066,14 @@ grant execute on function public.delete_job to authenticated, service_role;
 -- The deletion itself. Definer: no role has the right to delete jobs.
 create function private.remove_job(job_id uuid)
 returns void
-language sql
+language plpgsql
 security definer
 set search_path = ''
 as $$
+begin
+    perform private.require_service();
     delete from public.jobs where id = remove_job.job_id;
+end;
 $$;
-comment on function private.remove_job is 'Delete a job that the caller has been found to be allowed to.';
+comment on function private.remove_job is 'Delete a job. Backends only.';
 grant execute on function private.remove_job to authenticated, service_role;

@@ -528,7 +528,6 @@ declare
     job public.jobs := private.locked_job(job_id);
     problems jsonb;
 begin
-    perform private.require_owner(job.id);
     select jsonb_agg(problem order by place) into problems from (
         select
             place,
@@ -562,15 +561,18 @@ grant execute on function public.reorder_elements to anon, authenticated, servic
 -- The change itself. Definer: owners may order their elements and change nothing else of them.
 create function private.put_in_order(job_id uuid, element_ids uuid[])
 returns void
-language sql
+language plpgsql
 security definer
 set search_path = ''
 as $$
+begin
+    perform private.require_owner(job_id);
     update public.elements set element_order = given.place - 1
     from unnest(element_ids) with ordinality as given (id, place)
     where elements.id = given.id and elements.job_id = put_in_order.job_id and element_order <> given.place - 1;
+end;
 $$;
-comment on function private.put_in_order is 'Order elements whose job the caller has been found to own.';
+comment on function private.put_in_order is 'Order the elements of a job of the caller''s own, or as a backend of any.';
 grant execute on function private.put_in_order to anon, authenticated, service_role;
 
 -- Remove an element from a job that waits; returns what it was.
@@ -579,10 +581,8 @@ returns public.elements
 language plpgsql
 set search_path = ''
 as $$
-declare
-    job public.jobs := private.job_of_element(element_id);
 begin
-    perform private.require_owner(job.id);
+    perform private.job_of_element(element_id);
     return private.remove_element(element_id);
 end;
 $$;
@@ -592,11 +592,17 @@ grant execute on function public.delete_element to anon, authenticated, service_
 -- The deletion itself. Definer: no role has the right to delete elements.
 create function private.remove_element(element_id uuid)
 returns public.elements
-language sql
+language plpgsql
 security definer
 set search_path = ''
 as $$
-    delete from public.elements where id = element_id returning *;
+declare
+    removed public.elements;
+begin
+    delete from public.elements where id = element_id returning * into removed;
+    perform private.require_owner(removed.job_id);
+    return removed;
+end;
 $$;
-comment on function private.remove_element is 'Remove an element whose job the caller has been found to own.';
+comment on function private.remove_element is 'Remove an element of a job of the caller''s own, or as a backend of any.';
 grant execute on function private.remove_element to anon, authenticated, service_role;

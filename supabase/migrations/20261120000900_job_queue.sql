@@ -215,6 +215,7 @@ declare
     busy uuid[] := array[]::uuid[];
     taken uuid[];
 begin
+    perform private.require_service();
     if coalesce(in_all, of_one_user) is not null then
         perform pg_advisory_xact_lock(hashtext('reelbase: claim jobs'));
         room := least(room, in_all - (select count(*) from public.job_claims where ended_at is null));
@@ -312,10 +313,12 @@ grant execute on function public.heartbeat_jobs to authenticated, service_role;
 -- Extend the leases of live claims. One that somebody is ending at this moment is passed over, so a heartbeat never waits.
 create function private.hold_claims(claims bigint[], lease interval)
 returns void
-language sql
+language plpgsql
 security definer
 set search_path = ''
 as $$
+begin
+    perform private.require_service();
     update public.job_claims as kept set
         heartbeat_at = clock_timestamp(),
         lease_expires_at = clock_timestamp() + hold_claims.lease
@@ -324,6 +327,7 @@ as $$
         where live.id = any (hold_claims.claims) and live.ended_at is null
         for no key update skip locked
     ));
+end;
 $$;
 comment on function private.hold_claims is 'Extend the leases of live claims.';
 grant execute on function private.hold_claims to authenticated, service_role;
@@ -473,6 +477,7 @@ declare
     expired record;
     job public.jobs;
 begin
+    perform private.require_service();
     for expired in
         select claims.job_id
         from public.job_claims as claims
@@ -574,36 +579,38 @@ comment on type public.queue_state is
 -- How the queue stands. Definer, because below a policy Postgres looks no status up in an index.
 create function private.queue_state()
 returns public.queue_state
-language sql
+language plpgsql
 stable
 security definer
 set search_path = ''
 as $$
-    select (
-        private.setting('queue_paused') = 'true',
-        count(*) filter (where jobs.paused_at is null and jobs.available_at <= now()),
-        count(*) filter (where jobs.paused_at is null and jobs.available_at > now()),
-        count(*) filter (where jobs.paused_at is not null),
-        (select count(*) from public.job_claims where ended_at is null),
-        (select count(*) from public.job_claims where ended_at is null and lease_expires_at <= now()),
-        min(jobs.available_at) filter (where jobs.paused_at is null)
-    )::public.queue_state
-    from public.jobs where jobs.status = 'pending';
+begin
+    perform private.require_service();
+    return (
+        select (
+            private.setting('queue_paused') = 'true',
+            count(*) filter (where jobs.paused_at is null and jobs.available_at <= now()),
+            count(*) filter (where jobs.paused_at is null and jobs.available_at > now()),
+            count(*) filter (where jobs.paused_at is not null),
+            (select count(*) from public.job_claims where ended_at is null),
+            (select count(*) from public.job_claims where ended_at is null and lease_expires_at <= now()),
+            min(jobs.available_at) filter (where jobs.paused_at is null)
+        )::public.queue_state
+        from public.jobs where jobs.status = 'pending'
+    );
+end;
 $$;
-comment on function private.queue_state is 'How the queue stands.';
+comment on function private.queue_state is 'How the queue stands. Backends only.';
 grant execute on function private.queue_state to authenticated, service_role;
 
--- How the queue stands, for backends.
+-- How the queue stands.
 create function public.get_queue_state()
 returns public.queue_state
-language plpgsql
+language sql
 stable
 set search_path = ''
 as $$
-begin
-    perform private.require_service();
-    return private.queue_state();
-end;
+    select * from private.queue_state();
 $$;
 comment on function public.get_queue_state is 'How the queue stands. Backends only.';
 grant execute on function public.get_queue_state to authenticated, service_role;
@@ -615,7 +622,6 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-    perform private.require_admin();
     perform private.set_queue_paused(true);
     perform private.audit('queue_paused', null, '{}');
     return public.get_queue_state();
@@ -631,7 +637,6 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-    perform private.require_admin();
     perform private.set_queue_paused(false);
     perform private.audit('queue_resumed', null, '{}');
     return public.get_queue_state();
@@ -643,11 +648,14 @@ grant execute on function public.resume_queue to authenticated, service_role;
 -- Definer: no role of the API writes settings.
 create function private.set_queue_paused(paused boolean)
 returns void
-language sql
+language plpgsql
 security definer
 set search_path = ''
 as $$
+begin
+    perform private.require_admin();
     update private.settings set value = to_jsonb(set_queue_paused.paused) where name = 'queue_paused';
+end;
 $$;
-comment on function private.set_queue_paused is 'Pause or resume the queue.';
+comment on function private.set_queue_paused is 'Pause or resume the queue. Admins only.';
 grant execute on function private.set_queue_paused to authenticated, service_role;

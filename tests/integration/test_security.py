@@ -408,6 +408,7 @@ def test_check_rate_limit__of_nothing_allows_nothing(target: Target) -> None:
         ({"key": None}, "key"),
         ({"key": ""}, "key"),
         ({"key": "x" * 201}, "key"),
+        ({"key": "anonymous_jobs:203.0.113.1"}, "key"),
         ({"max_calls": None}, "max_calls"),
         ({"max_calls": -1}, "max_calls"),
         ({"per": None}, "per"),
