@@ -195,10 +195,11 @@ begin
         union all
         select
             (select attname from pg_catalog.pg_attribute where attrelid = conrelid and attnum = conkey[1]),
-            coalesce(obj_description(pg_constraint.oid, 'pg_constraint'), 'breaks the rule ' || conname),
+            obj_description(pg_constraint.oid, 'pg_constraint'),
             pg_get_expr(conbin, conrelid)
         from pg_catalog.pg_constraint
-        where conrelid = relation and contype = 'c'
+        -- Rules without words are not for callers: the functions see to them.
+        where conrelid = relation and contype = 'c' and obj_description(pg_constraint.oid, 'pg_constraint') is not null
         order by 1
     loop
         broken := true;
@@ -345,6 +346,22 @@ $$;
 comment on function private.refuse_argument is 'Refuse one argument, saying what is wrong with it.';
 grant execute on function private.refuse_argument to anon, authenticated, service_role;
 
+-- Refuse a time that no report or list can mean: calculating with it would end in an error of its own.
+create function private.require_moment(argument text, value timestamptz)
+returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    if value < '1970-01-01 00:00:00+00' or value >= '3000-01-01 00:00:00+00' then
+        perform private.refuse_argument(argument, 'must be a time of the years 1970 to 2999');
+    end if;
+end;
+$$;
+comment on function private.require_moment is 'Refuse a time that no report can mean.';
+grant execute on function private.require_moment to anon, authenticated, service_role;
+
 -- Pages -------------------------------------------------------------------------------------
 
 -- The place of a row in a list that is sorted by one value and then by id, as an opaque text for the caller. `list`
@@ -382,6 +399,9 @@ begin
     if cursor is null then
         return;
     end if;
+    if length(cursor) > 1000 then
+        raise data_exception;
+    end if;
     parts := convert_from(decode(
         rpad(translate(cursor, '-_', '+/'), (length(cursor) + 3) / 4 * 4, '='), 'base64'
     ), 'utf8')::jsonb;
@@ -390,6 +410,9 @@ begin
     end if;
     value := parts ->> 1;
     id := parts ->> 2;
+    if value is null or id is null then
+        raise data_exception;
+    end if;
     execute format('select %L::%s, %L::%s', value, value_type, id, id_type);
 exception
     when data_exception then
@@ -484,6 +507,20 @@ as $$
 $$;
 comment on function private.user_role is 'service_role, admin, service_account, authenticated or anon.';
 grant execute on function private.user_role to anon, authenticated, service_role;
+
+-- The signed-in user. Null where there is none, also where another issuer's `sub` is no UUID: such a user owns nothing here.
+create function private.user_id()
+returns uuid
+language sql
+stable
+set search_path = ''
+as $$
+    select case
+        when auth.jwt() ->> 'sub' ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' then (auth.jwt() ->> 'sub')::uuid
+    end;
+$$;
+comment on function private.user_id is 'The signed-in user, or null.';
+grant execute on function private.user_id to anon, authenticated, service_role;
 
 -- Whether the caller is an admin or holds the service key.
 create function private.is_admin()

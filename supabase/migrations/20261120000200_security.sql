@@ -114,7 +114,7 @@ declare
 begin
     insert into public.security_events (event_type, severity, actor_role, actor_id, client_ip, job_id, details)
     values (
-        record_security_event.event_type, record_security_event.severity, private.user_role(), auth.uid(),
+        record_security_event.event_type, record_security_event.severity, private.user_role(), private.user_id(),
         private.client_ip(), record_security_event.job_id, coalesce(record_security_event.details, '{}')
     )
     returning * into event;

@@ -59,10 +59,12 @@ create table public.jobs (
     constraint jobs_output_format_known check (output_format in ('mp4', 'mov', 'webm', 'gif')),
     constraint jobs_width_in_range check (width between 16 and 8192),
     constraint jobs_height_in_range check (height between 16 and 8192),
-    constraint jobs_fps_in_range check (fps between 1 and 240),
-    constraint jobs_estimated_duration_in_range check (estimated_duration > 0 and estimated_duration <= 86400),
+    constraint jobs_fps_in_range check (fps between 1 and 240 and scale(fps) <= 20),
+    constraint jobs_estimated_duration_in_range check (
+        estimated_duration > 0 and estimated_duration <= 86400 and scale(estimated_duration) <= 20
+    ),
     constraint jobs_user_agent_length check (length(user_agent) <= 1024),
-    constraint jobs_actual_duration_in_range check (actual_duration between 0 and 604800),
+    constraint jobs_actual_duration_in_range check (actual_duration between 0 and 604800 and scale(actual_duration) <= 20),
     constraint jobs_client_ip_is_host check (client_ip = host(client_ip)::inet),
     constraint jobs_metadata_is_object check (private.is_plain_object(metadata, 65536)),
     constraint jobs_request_body_is_object check (private.is_plain_object(request_body, 1048576)),
@@ -70,8 +72,8 @@ create table public.jobs (
     constraint jobs_error_only_of_failure check (
         (error_code is null and error_message is null) or status in ('failed', 'cancelled', 'timeout')
     ),
-    constraint jobs_progress_in_range check (progress_percentage between 0 and 100),
-    constraint jobs_output_size_positive check (output_size >= 0),
+    constraint jobs_progress_in_range check (progress_percentage between 0 and 100 and scale(progress_percentage) <= 20),
+    constraint jobs_output_size_in_range check (output_size between 0 and 5497558138880),
     constraint jobs_output_url_length check (length(output_url) between 1 and 4096),
     constraint jobs_s3_bucket_length check (length(s3_bucket) between 3 and 255),
     constraint jobs_s3_key_length check (length(s3_key) between 1 and 1024),
@@ -83,6 +85,10 @@ create table public.jobs (
     ),
     constraint jobs_error_message_length check (length(error_message) <= 10000),
     constraint jobs_error_code_length check (length(error_code) between 1 and 100),
+    constraint jobs_available_at_in_range check (available_at >= '2000-01-01' and available_at < '3000-01-01'),
+    constraint jobs_output_url_expires_in_range check (
+        output_url_expires_at >= '2000-01-01' and output_url_expires_at < '3000-01-01'
+    ),
     constraint jobs_priority_in_range check (priority between -1000 and 1000),
     constraint jobs_max_retries_in_range check (max_retries between 0 and 100),
     constraint jobs_retry_count_not_negative check (retry_count >= 0),
@@ -129,7 +135,7 @@ comment on constraint jobs_metadata_is_object on public.jobs is 'must be a plain
 comment on constraint jobs_request_body_is_object on public.jobs is 'must be a plain JSON object of at most 1 MiB';
 comment on constraint jobs_error_details_is_object on public.jobs is 'must be a plain JSON object of at most 64 KiB';
 comment on constraint jobs_progress_in_range on public.jobs is 'must be 0 to 100';
-comment on constraint jobs_output_size_positive on public.jobs is 'must not be negative';
+comment on constraint jobs_output_size_in_range on public.jobs is 'must be bytes, 0 to 5 TiB';
 comment on constraint jobs_output_url_length on public.jobs is 'must have 1 to 4096 characters';
 comment on constraint jobs_s3_bucket_length on public.jobs is 'must have 3 to 255 characters';
 comment on constraint jobs_s3_key_length on public.jobs is 'must have 1 to 1024 characters';
@@ -138,6 +144,8 @@ comment on constraint jobs_s3_bucket_with_key on public.jobs is 'must come toget
 comment on constraint jobs_output_only_of_success on public.jobs is 'belongs to a job that is processing or completed';
 comment on constraint jobs_error_message_length on public.jobs is 'must have at most 10000 characters';
 comment on constraint jobs_error_code_length on public.jobs is 'must have 1 to 100 characters';
+comment on constraint jobs_available_at_in_range on public.jobs is 'must be in the years 2000 to 2999';
+comment on constraint jobs_output_url_expires_in_range on public.jobs is 'must be in the years 2000 to 2999';
 comment on constraint jobs_priority_in_range on public.jobs is 'must be -1000 to 1000';
 comment on constraint jobs_max_retries_in_range on public.jobs is 'must be 0 to 100';
 comment on constraint jobs_retry_count_not_negative on public.jobs is 'must not be negative';
@@ -158,13 +166,9 @@ create index jobs_error_text on public.jobs using gin (private.error_words(error
 create index jobs_claimable on public.jobs (priority desc, available_at, id)
     where status = 'pending' and paused_at is null;
 
--- No right to insert or delete: private.insert_jobs and private.remove_job do that.
+-- No role writes the table: the functions do, through definers in private (insert_jobs, keep_job, remove_job), so that
+-- every change has gone through its function's checks.
 grant select on public.jobs to anon, authenticated, service_role;
-grant update (
-    status, progress_percentage, current_step, actual_duration, output_url, output_url_expires_at, output_size,
-    s3_bucket, s3_key, s3_region, error_code, error_message, error_details,
-    priority, available_at, paused_at, retry_count, rescue_count
-) on public.jobs to authenticated, service_role;
 
 create policy "Anonymous clients see jobs of their address, or watched" on public.jobs
     for select to anon using (
@@ -174,11 +178,9 @@ create policy "Anonymous clients see jobs of their address, or watched" on publi
 create policy "Users see jobs of their own, or watched; backends see all" on public.jobs
     for select to authenticated using (
         id = (select private.watched_job())
-        or ((select private.watched_job()) is null and user_id = (select auth.uid()))
+        or ((select private.watched_job()) is null and user_id = (select private.user_id()))
         or (select private.is_service())
     );
-create policy "Backends change jobs" on public.jobs
-    for update to authenticated using ((select private.is_service()));
 
 -- Which request an idempotency key stands for, within the scope of one caller.
 create table private.idempotency_keys (
@@ -403,6 +405,39 @@ $$;
 comment on function private.require_unfinished is 'Refuse more of a job that has ended.';
 grant execute on function private.require_unfinished to anon, authenticated, service_role;
 
+-- Write a locked job back as the caller has changed it. Definer: no role writes the table.
+create function private.keep_job(changed public.jobs)
+returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    perform private.require_service();
+    update public.jobs set
+        status = changed.status,
+        progress_percentage = changed.progress_percentage,
+        current_step = changed.current_step,
+        actual_duration = changed.actual_duration,
+        output_url = changed.output_url,
+        output_url_expires_at = changed.output_url_expires_at,
+        output_size = changed.output_size,
+        s3_bucket = changed.s3_bucket,
+        s3_key = changed.s3_key,
+        s3_region = changed.s3_region,
+        error_code = changed.error_code,
+        error_message = changed.error_message,
+        error_details = changed.error_details,
+        priority = changed.priority,
+        available_at = changed.available_at,
+        paused_at = changed.paused_at,
+        retry_count = changed.retry_count
+    where id = changed.id;
+end;
+$$;
+comment on function private.keep_job is 'Write a locked job back. Backends only.';
+grant execute on function private.keep_job to authenticated, service_role;
+
 -- The job, locked, for a backend that changes what belongs to its processing. `claim` is the number of the caller's
 -- claim: a job that a worker has claimed is changed by the holder of its newest claim only, and a caller whose claim
 -- is over changes nothing. Without a claim on it (private.require_claim is in job_queue) any backend may.
@@ -440,9 +475,8 @@ $$;
 comment on function private.job_properties is 'What may be said of a job that is to be created.';
 grant execute on function private.job_properties to anon, authenticated, service_role;
 
--- In whose name the caller may create jobs: his idempotency keys are his own. Refuses those who may create none, and
--- anonymous clients who create too many.
-create function private.creation_scope(jobs integer)
+-- In whose name the caller may create jobs: their idempotency keys are their own. Refuses those who may create none.
+create function private.creation_scope()
 returns text
 language plpgsql
 set search_path = ''
@@ -452,15 +486,15 @@ declare
 begin
     if private.is_service() then
         return 'backend';
-    elsif private.watched_job() is not null or (auth.role() is distinct from 'anon' and auth.uid() is null) then
+    elsif private.watched_job() is not null or (auth.role() is distinct from 'anon' and private.user_id() is null) then
         perform private.fail(
             'permission_denied',
             'This token lets its holder create nothing.',
             jsonb_build_object('role', private.user_role()),
-            'Call with an access token of a user, without a token, or with the service key.'
+            'Call with an access token of a user (its sub must be a UUID), without a token, or with the service key.'
         );
     elsif auth.role() <> 'anon' then
-        return 'user ' || auth.uid();
+        return 'user ' || private.user_id();
     elsif address is null then
         perform private.fail(
             'client_unknown',
@@ -469,7 +503,6 @@ begin
             'Sign in, or have the operator set client_ip_header in private.settings to the header the proxy writes.'
         );
     end if;
-    perform private.limit_anonymous_jobs(address, jobs);
     return 'address ' || host(address);
 end;
 $$;
@@ -479,14 +512,15 @@ grant execute on function private.creation_scope to anon, authenticated, service
 -- One object of a call that creates jobs: its place, the job made for it if it is new, its key and content.
 create type private.insertion as (place integer, job_id uuid, is_new boolean, key text, fingerprint bytea);
 
--- What a request for a job asks for, as a hash; null without an idempotency key.
+-- What a request for a job asks for, as a hash; null without an idempotency key. Not from which address: a client that
+-- repeats a request may have changed its network meanwhile.
 create function private.fingerprint(wanted jsonb)
 returns bytea
 language sql
 immutable
 set search_path = ''
 as $$
-    select sha256(convert_to((wanted - array['place', 'new_id', 'idempotency_key'])::text, 'utf8'))
+    select sha256(convert_to((wanted - array['place', 'new_id', 'idempotency_key', 'client_ip'])::text, 'utf8'))
     where wanted ->> 'idempotency_key' is not null;
 $$;
 comment on function private.fingerprint is 'What a request for a job asks for, as a hash.';
@@ -519,7 +553,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    caller text := private.creation_scope(jsonb_array_length(specs));
+    caller text := private.creation_scope();
     trusted boolean := caller = 'backend';
     outcome private.insertion[];
     misused private.insertion;
@@ -547,9 +581,10 @@ begin
             given.output_format,
             given.width,
             given.height,
-            coalesce(given.fps, 30) as fps,
-            given.estimated_duration,
-            case when trusted then given.user_id when caller like 'user %' then auth.uid() end as user_id,
+            -- 5 and 5.0 are the same request.
+            trim_scale(coalesce(given.fps, 30)) as fps,
+            trim_scale(given.estimated_duration) as estimated_duration,
+            case when trusted then given.user_id when caller like 'user %' then private.user_id() end as user_id,
             case when trusted then given.client_ip else private.client_ip() end as client_ip,
             given.user_agent,
             coalesce(given.metadata, '{}') as metadata,
@@ -604,6 +639,12 @@ begin
             format('The idempotency key %s was given before, with another request.', misused.key),
             jsonb_build_object('argument', format(prefix, misused.place) || 'idempotency_key', 'idempotency_key', misused.key),
             'Give each request a key of its own, and repeat a request exactly.'
+        );
+    end if;
+    -- What was created before is not created again, and takes nothing from the limit.
+    if caller like 'address %' and true = any (array(select insertion.is_new from unnest(outcome) as insertion)) then
+        perform private.limit_anonymous_jobs(
+            private.client_ip(), (select count(*)::integer from unnest(outcome) as insertion where insertion.is_new)
         );
     end if;
     return query
@@ -718,13 +759,13 @@ declare
     place record := private.cursor_place(list_name, wanted.cursor, 'timestamptz', 'uuid');
     filter text := concat_ws(
         ' and ',
-        'true',
+        case when wanted.status is null then 'true' else 'jobs.status = asked.status' end,
         -- What row-level security demands anyway, in a form that an index answers.
         case
             when private.is_service() then null
             when private.watched_job() is not null then 'jobs.id = private.watched_job()'
             when auth.role() = 'anon' then 'jobs.client_ip = private.client_ip()'
-            else 'jobs.user_id = auth.uid()'
+            else 'jobs.user_id = private.user_id()'
         end,
         case when wanted.user_id is not null then 'jobs.user_id = ($1).user_id' end,
         case when wanted.client_ip is not null then 'jobs.client_ip = ($1).client_ip' end,
@@ -750,7 +791,8 @@ declare
 begin
     if wanted.with_total then
         execute format(
-            'select count(*) from public.jobs where %s and (($1).status is null or jobs.status = any (($1).status))', filter
+            'select count(*) from (select distinct unnest(coalesce(($1).status, ''{pending}'')) as status) as asked, '
+            'public.jobs where %s', filter
         )
         into total using wanted;
     end if;
@@ -759,7 +801,7 @@ begin
         one_page := format(
             'select page.job from (select distinct unnest(($1).status) as status) as asked, lateral (%s) as page '
             'order by (page.job).%I %s, (page.job).id %3$s limit $4',
-            replace(one_page, ' where true', ' where jobs.status = asked.status'),
+            one_page,
             wanted.sort,
             direction
         );
@@ -886,19 +928,21 @@ begin
             'Another caller came first. Read the job and go on from there.'
         );
     end if;
-    update public.jobs set
-        status = update_job_status.status,
-        error_code = coalesce(update_job_status.error_code, jobs.error_code),
-        error_message = coalesce(update_job_status.error_message, jobs.error_message),
-        error_details = coalesce(update_job_status.error_details, jobs.error_details),
-        output_url = coalesce(update_job_status.output_url, jobs.output_url),
-        output_size = coalesce(update_job_status.output_size, jobs.output_size),
-        actual_duration = coalesce(update_job_status.actual_duration, jobs.actual_duration),
-        s3_bucket = coalesce(update_job_status.s3_bucket, jobs.s3_bucket),
-        s3_key = coalesce(update_job_status.s3_key, jobs.s3_key),
-        s3_region = coalesce(update_job_status.s3_region, jobs.s3_region),
-        output_url_expires_at = coalesce(update_job_status.output_url_expires_at, jobs.output_url_expires_at)
-    where id = update_job_status.job_id;
+    if (output_url is not null or output_size is not null or s3_key is not null) and status <> 'completed' then
+        perform private.refuse_argument('output_url', 'belongs to a job that is completed, as output_size and s3_key do');
+    end if;
+    job.status := status;
+    job.error_code := coalesce(error_code, job.error_code);
+    job.error_message := coalesce(error_message, job.error_message);
+    job.error_details := coalesce(error_details, job.error_details);
+    job.output_url := coalesce(output_url, job.output_url);
+    job.output_url_expires_at := coalesce(output_url_expires_at, job.output_url_expires_at);
+    job.output_size := coalesce(output_size, job.output_size);
+    job.actual_duration := coalesce(actual_duration, job.actual_duration);
+    job.s3_bucket := coalesce(s3_bucket, job.s3_bucket);
+    job.s3_key := coalesce(s3_key, job.s3_key);
+    job.s3_region := coalesce(s3_region, job.s3_region);
+    perform private.keep_job(job);
     return private.visible_job(job_id);
 exception
     when check_violation or not_null_violation then
@@ -907,7 +951,8 @@ exception
             'error_message', update_job_status.error_message, 'error_details', update_job_status.error_details,
             'output_url', update_job_status.output_url, 'output_size', update_job_status.output_size,
             'actual_duration', update_job_status.actual_duration, 's3_bucket', update_job_status.s3_bucket,
-            's3_key', update_job_status.s3_key, 's3_region', update_job_status.s3_region
+            's3_key', update_job_status.s3_key, 's3_region', update_job_status.s3_region,
+            'output_url_expires_at', update_job_status.output_url_expires_at
         ))), sqlerrm);
         return null;
 end;
@@ -938,10 +983,9 @@ begin
             'Set the status to processing first.'
         );
     end if;
-    update public.jobs set
-        progress_percentage = update_job_progress.progress_percentage,
-        current_step = coalesce(update_job_progress.current_step, jobs.current_step)
-    where id = update_job_progress.job_id;
+    job.progress_percentage := progress_percentage;
+    job.current_step := coalesce(current_step, job.current_step);
+    perform private.keep_job(job);
     return private.visible_job(job_id);
 exception
     when check_violation or not_null_violation then
@@ -1016,8 +1060,9 @@ begin
             'Wait until it has ended, or cancel it.'
         );
     end if;
-    update public.jobs set status = 'pending', priority = coalesce(retry_job.priority, jobs.priority)
-    where id = retry_job.job_id;
+    job.status := 'pending';
+    job.priority := coalesce(priority, job.priority);
+    perform private.keep_job(job);
     return private.visible_job(job_id);
 exception
     when check_violation then

@@ -49,7 +49,7 @@ create table public.elements (
     constraint elements_z_index_in_range check (z_index between -1000 and 1000),
     constraint elements_processed_after_download check (downloaded or not processed or source_url is null),
     constraint elements_local_path_length check (length(local_path) between 1 and 4096),
-    constraint elements_source_size_not_negative check (source_size >= 0),
+    constraint elements_source_size_in_range check (source_size between 0 and 5497558138880),
     constraint elements_error_length check (length(error_message) between 1 and 10000),
     constraint elements_track_in_range check (track between 0 and 999),
     constraint elements_source_unless_text check ((type = 'text') = (source_url is null)),
@@ -64,8 +64,8 @@ create table public.elements (
     constraint elements_height_is_length check (
         height ~ '^[0-9]{1,5}(\.[0-9]{1,4})?(px|%)?$' and height ~ '[1-9]'
     ),
-    constraint elements_start_in_range check (start_time between 0 and 86400),
-    constraint elements_duration_in_range check (duration > 0 and duration <= 86400),
+    constraint elements_start_in_range check (start_time between 0 and 86400 and scale(start_time) <= 20),
+    constraint elements_duration_in_range check (duration > 0 and duration <= 86400 and scale(duration) <= 20),
     constraint elements_text_style_is_object check (private.is_plain_object(text_style, 65536)),
     constraint elements_metadata_is_object check (private.is_plain_object(metadata, 65536))
 );
@@ -91,7 +91,7 @@ comment on constraint elements_track_in_range on public.elements is 'must be 0 t
 comment on constraint elements_z_index_in_range on public.elements is 'must be -1000 to 1000';
 comment on constraint elements_processed_after_download on public.elements is 'must be true of what is processed';
 comment on constraint elements_local_path_length on public.elements is 'must have 1 to 4096 characters';
-comment on constraint elements_source_size_not_negative on public.elements is 'must be bytes, not negative';
+comment on constraint elements_source_size_in_range on public.elements is 'must be bytes, 0 to 5 TiB';
 comment on constraint elements_error_length on public.elements is 'must have 1 to 10000 characters';
 comment on constraint elements_source_unless_text on public.elements is 'needs a source_url, except a text, which has none';
 comment on constraint elements_text_only_if_text on public.elements is 'needs text_content if it is a text, and has none otherwise';
@@ -110,13 +110,8 @@ create index elements_by_type on public.elements (type, created_at, id);
 create index elements_by_state on public.elements (processing_state, created_at, id);
 create index elements_newest on public.elements (created_at, id);
 
+-- No role writes the table: the functions do, through definers in private.
 grant select on public.elements to anon, authenticated, service_role;
-grant insert (
-    job_id, type, source_url, element_order, track, z_index, x_position, y_position, width, height,
-    fit_mode, start_time, duration, text_content, text_style, metadata
-) on public.elements to anon, authenticated, service_role;
-grant update (element_order, downloaded, processed, local_path, source_size, error_message)
-    on public.elements to authenticated, service_role;
 
 -- Whether a job is the caller's own, whom row-level security lets see it. What a watch token shows is not.
 create function private.owns_job(job_id uuid)
@@ -131,7 +126,7 @@ as $$
             where jobs.id = owns_job.job_id
                 and case when auth.role() = 'anon'
                     then jobs.user_id is null and jobs.client_ip = private.client_ip()
-                    else jobs.user_id = auth.uid()
+                    else jobs.user_id = private.user_id()
                 end
         );
 $$;
@@ -162,11 +157,6 @@ create policy "Who sees a job sees its elements" on public.elements
     for select to anon, authenticated using (
         (select private.is_service()) or exists (select from public.jobs where jobs.id = elements.job_id)
     );
-create policy "Owners add elements to their jobs, backends to any" on public.elements
-    for insert to anon, authenticated with check ((select private.is_service()) or private.owns_job(job_id));
-create policy "Backends change elements" on public.elements
-    for update to authenticated using ((select private.is_service()));
-
 -- Refuse another composition of a job that has begun: a worker must not render a plan that moves under it.
 create function private.require_pending(job public.jobs)
 returns void
@@ -262,17 +252,28 @@ grant execute on function private.element_properties to anon, authenticated, ser
 
 -- Insert elements, given as a JSON array, into a locked job in one statement. Those without an
 -- element_order follow the job's last one in the array's order. A refusal names every problem of every
--- element; `prefix` goes before the argument's name, with %s for the element's place in the array.
+-- element; `prefix` goes before the argument's name, with %s for the element's place in the array. Definer: no role
+-- writes the table.
 create function private.insert_elements(job_id uuid, elements jsonb, prefix text)
 returns setof public.elements
 language plpgsql
+security definer
 set search_path = ''
 as $$
 declare
     next_order integer;
 begin
+    perform private.require_owner(job_id);
     select coalesce(max(present.element_order) + 1, 0) into next_order
     from public.elements as present where present.job_id = insert_elements.job_id;
+    if next_order + jsonb_array_length(elements) - 1 > 9999
+        and exists (select from jsonb_array_elements(elements) as given where given ->> 'element_order' is null)
+    then
+        perform private.refuse_argument(
+            rtrim(format(prefix, 0), '.') || case when prefix = '' then 'element_order' else '' end,
+            'would come after place 9999, the last; give each an element_order'
+        );
+    end if;
     if exists (
         select from jsonb_array_elements(insert_elements.elements) as given
         where given - private.element_properties() <> '{}'
@@ -427,7 +428,14 @@ begin
     execute 'select array_agg(page.element) from (select elements as element from public.elements where '
         || concat_ws(
             ' and ',
-            'true',
+            -- What row-level security demands anyway, in a form that an index answers.
+            case
+                when private.is_service() then 'true'
+                when private.watched_job() is not null then 'elements.job_id = private.watched_job()'
+                when auth.role() = 'anon' then
+                    'elements.job_id in (select id from public.jobs where client_ip = private.client_ip())'
+                else 'elements.job_id in (select id from public.jobs where user_id = private.user_id())'
+            end,
             case when type is not null then 'elements.type = $1' end,
             case when processing_state is not null then 'elements.processing_state = $2' end,
             case when job_id is not null then 'elements.job_id = $3' end,
@@ -454,22 +462,49 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-    job_id uuid;
+    job public.jobs;
 begin
-    select elements.job_id into job_id from public.elements where elements.id = element_id;
-    if not found then
-        perform private.fail(
-            'not_found',
-            format('There is no element %s.', coalesce(element_id::text, 'without an id')),
-            jsonb_build_object('element_id', element_id),
-            'Use an id that get_job_elements returns.'
-        );
-    end if;
-    return private.locked_job(job_id);
+    for attempt in 1..2 loop
+        select elements.job_id into job.id from public.elements where elements.id = element_id;
+        if not found then
+            perform private.fail(
+                'not_found',
+                format('There is no element %s.', coalesce(element_id::text, 'without an id')),
+                jsonb_build_object('element_id', element_id),
+                'Use an id that get_job_elements returns.'
+            );
+        end if;
+        -- Once the job is locked the element may be gone; the second look tells.
+        job := private.locked_job(job.id);
+    end loop;
+    return job;
 end;
 $$;
 comment on function private.job_of_element is 'The job of an element, locked, if the caller may see it.';
 grant execute on function private.job_of_element to anon, authenticated, service_role;
+
+-- Write an element of a locked job back as the caller has changed it. Definer: no role writes the table.
+create function private.keep_element(changed public.elements)
+returns public.elements
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    perform private.require_service();
+    update public.elements set
+        downloaded = changed.downloaded,
+        processed = changed.processed,
+        local_path = changed.local_path,
+        source_size = changed.source_size,
+        error_message = changed.error_message
+    where id = changed.id
+    returning * into changed;
+    return changed;
+end;
+$$;
+comment on function private.keep_element is 'Write an element back. Backends only.';
+grant execute on function private.keep_element to authenticated, service_role;
 
 -- Record how far a worker is with an element; what is not given stays. A success clears the error of an earlier try.
 create function public.update_element_status(
@@ -486,25 +521,20 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-    job public.jobs;
     element public.elements;
 begin
     perform private.require_service();
-    job := private.job_of_element(element_id);
-    perform private.require_claim(job.id, claim);
-    update public.elements set
-        downloaded = coalesce(update_element_status.downloaded, elements.downloaded),
-        processed = coalesce(update_element_status.processed, elements.processed),
-        local_path = coalesce(update_element_status.local_path, elements.local_path),
-        source_size = coalesce(update_element_status.source_size, elements.source_size),
-        error_message = case
-            when coalesce(update_element_status.downloaded, update_element_status.processed, false)
-                then update_element_status.error_message
-            else coalesce(update_element_status.error_message, elements.error_message)
-        end
-    where id = element_id
-    returning * into element;
-    return element;
+    perform private.require_claim((private.job_of_element(element_id)).id, claim);
+    select * into element from public.elements where elements.id = element_id;
+    if coalesce(downloaded, processed, false) then
+        element.error_message := null;
+    end if;
+    element.downloaded := coalesce(downloaded, element.downloaded);
+    element.processed := coalesce(processed, element.processed);
+    element.local_path := coalesce(local_path, element.local_path);
+    element.source_size := coalesce(source_size, element.source_size);
+    element.error_message := coalesce(error_message, element.error_message);
+    return private.keep_element(element);
 exception
     when check_violation then
         perform private.refuse_arguments(private.row_problems('public.elements', jsonb_build_object(

@@ -19,11 +19,14 @@ create table public.processing_timeline (
     ) stored,
     constraint processing_timeline_order_unique unique (job_id, step_order),
     constraint processing_timeline_order_in_range check (step_order between 0 and 9999),
-    constraint processing_timeline_progress_in_range check (progress_percentage between 0 and 100),
-    constraint processing_timeline_cpu_in_range check (cpu_usage between 0 and 1000000),
+    constraint processing_timeline_progress_in_range check (
+        progress_percentage between 0 and 100 and scale(progress_percentage) <= 20
+    ),
+    constraint processing_timeline_cpu_in_range check (cpu_usage between 0 and 1000000 and scale(cpu_usage) <= 20),
     constraint processing_timeline_memory_positive check (memory_usage >= 0),
     constraint processing_timeline_details_is_object check (private.is_plain_object(details, 65536)),
     constraint processing_timeline_error_details_is_object check (private.is_plain_object(error_details, 65536)),
+    constraint processing_timeline_error_length check (length(error_message) <= 10000),
     constraint processing_timeline_completed_has_result check ((completed_at is null) = (success is null)),
     constraint processing_timeline_ends_after_start check (completed_at >= started_at),
     constraint processing_timeline_error_only_of_failure check (error_message is null or not success)
@@ -42,37 +45,20 @@ comment on constraint processing_timeline_cpu_in_range on public.processing_time
 comment on constraint processing_timeline_memory_positive on public.processing_timeline is 'must be bytes, not negative';
 comment on constraint processing_timeline_details_is_object on public.processing_timeline is 'must be a plain JSON object of at most 64 KiB';
 comment on constraint processing_timeline_error_details_is_object on public.processing_timeline is 'must be a plain JSON object of at most 64 KiB';
+comment on constraint processing_timeline_error_length on public.processing_timeline is 'must have at most 10000 characters';
 comment on constraint processing_timeline_error_only_of_failure on public.processing_timeline is 'belongs to a step that failed';
 
 -- A job works on one step of a kind at a time; what starts it again takes the open one over.
 create unique index processing_timeline_one_open on public.processing_timeline (job_id, step)
     where completed_at is null;
 
+-- No role writes the table: the functions do, through definers in private.
 grant select on public.processing_timeline to anon, authenticated, service_role;
-grant insert (job_id, step, step_order, details) on public.processing_timeline to anon, authenticated, service_role;
-grant update (
-    progress_percentage, success, details, error_message, error_details,
-    cpu_usage, memory_usage, started_at, completed_at
-) on public.processing_timeline to authenticated, service_role;
 
 create policy "Who sees a job sees its timeline" on public.processing_timeline
     for select to anon, authenticated using (
         (select private.is_service()) or exists (select from public.jobs where jobs.id = processing_timeline.job_id)
     );
-create policy "Owners open the first step of their jobs, backends any" on public.processing_timeline
-    for insert to anon, authenticated with check (
-        (select private.is_service())
-        or (
-            step = 'validation' and step_order = 0 and private.owns_job(job_id)
-            and exists (
-                select from public.jobs
-                where jobs.id = processing_timeline.job_id and jobs.status = 'pending'
-            )
-        )
-    );
-create policy "Backends change steps" on public.processing_timeline
-    for update to authenticated using ((select private.is_service()));
-
 -- A completed step is history.
 create function private.processing_timeline_keep_completed()
 returns trigger
@@ -166,6 +152,72 @@ $$;
 comment on function private.job_of_step is 'The job of a step, locked, if the caller is the one who may work on it.';
 grant execute on function private.job_of_step to authenticated, service_role;
 
+-- Write a step of a locked job back as the caller has changed it. Definer: no role writes the table.
+create function private.keep_step(changed public.processing_timeline)
+returns public.processing_timeline
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    perform private.require_service();
+    update public.processing_timeline set
+        progress_percentage = changed.progress_percentage,
+        success = changed.success,
+        details = changed.details,
+        error_message = changed.error_message,
+        error_details = changed.error_details,
+        cpu_usage = changed.cpu_usage,
+        memory_usage = changed.memory_usage,
+        started_at = changed.started_at,
+        completed_at = changed.completed_at
+    where id = changed.id
+    returning * into changed;
+    return changed;
+end;
+$$;
+comment on function private.keep_step is 'Write a step back. Backends only.';
+grant execute on function private.keep_step to authenticated, service_role;
+
+-- Open a step of a locked job, at the given or the next place. The owner of a job that waits opens its first, validation.
+-- Definer: no role writes the table.
+create function private.open_step(
+    job_id uuid,
+    step public.processing_step,
+    step_order integer default null,
+    details jsonb default '{}'
+)
+returns public.processing_timeline
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    opened public.processing_timeline;
+begin
+    if step = 'validation' and step_order = 0 then
+        perform private.require_owner(job_id);
+    else
+        perform private.require_service();
+    end if;
+    insert into public.processing_timeline (job_id, step, step_order, details)
+    values (
+        open_step.job_id,
+        open_step.step,
+        coalesce(open_step.step_order, (
+            select coalesce(max(timeline.step_order) + 1, 0)
+            from public.processing_timeline as timeline
+            where timeline.job_id = open_step.job_id
+        )),
+        coalesce(open_step.details, '{}')
+    )
+    returning * into opened;
+    return opened;
+end;
+$$;
+comment on function private.open_step is 'Open a step of a locked job.';
+grant execute on function private.open_step to anon, authenticated, service_role;
+
 -- Begin a step of a job that has not ended, at the given or the next place. An open step of the same kind is
 -- taken over and its clock starts again, so a worker that starts again after a crash goes on where it was.
 create function public.start_processing_step(
@@ -183,30 +235,17 @@ declare
     started public.processing_timeline;
 begin
     perform private.job_for_work(job_id, claim);
-    update public.processing_timeline as timeline set
-        started_at = clock_timestamp(),
-        progress_percentage = 0,
-        details = timeline.details || coalesce(start_processing_step.details, '{}')
+    select * into started from public.processing_timeline as timeline
     where timeline.job_id = start_processing_step.job_id
         and timeline.step = start_processing_step.step
-        and timeline.completed_at is null
-    returning * into started;
-    if found then
-        return started;
+        and timeline.completed_at is null;
+    if not found then
+        return private.open_step(job_id, step, step_order, details);
     end if;
-    insert into public.processing_timeline (job_id, step, step_order, details)
-    values (
-        start_processing_step.job_id,
-        start_processing_step.step,
-        coalesce(start_processing_step.step_order, (
-            select coalesce(max(timeline.step_order) + 1, 0)
-            from public.processing_timeline as timeline
-            where timeline.job_id = start_processing_step.job_id
-        )),
-        coalesce(start_processing_step.details, '{}')
-    )
-    returning * into started;
-    return started;
+    started.started_at := clock_timestamp();
+    started.progress_percentage := 0;
+    started.details := started.details || coalesce(details, '{}');
+    return private.keep_step(started);
 exception
     when unique_violation then
         perform private.fail(
@@ -220,7 +259,8 @@ exception
         return null;
     when check_violation or not_null_violation then
         perform private.refuse_arguments(private.row_problems('public.processing_timeline', jsonb_build_object(
-            'step', step, 'step_order', coalesce(step_order, 0), 'details', coalesce(details, '{}')
+            'step', step, 'step_order', coalesce(step_order, 0),
+            'details', coalesce(started.details, details, '{}')
         )), sqlerrm);
         return null;
 end;
@@ -243,20 +283,17 @@ declare
     step public.processing_timeline;
 begin
     perform private.job_of_step(timeline_id, claim);
-    update public.processing_timeline as timeline set
-        progress_percentage = case
-            when update_step_progress.progress_percentage between 0 and 100
-                then greatest(update_step_progress.progress_percentage, timeline.progress_percentage)
-            else update_step_progress.progress_percentage
-        end,
-        details = timeline.details || coalesce(update_step_progress.details, '{}')
-    where timeline.id = update_step_progress.timeline_id
-    returning * into step;
-    return step;
+    select * into step from public.processing_timeline as timeline where timeline.id = timeline_id;
+    step.progress_percentage := case
+        when progress_percentage between 0 and 100 then greatest(progress_percentage, step.progress_percentage)
+        else progress_percentage
+    end;
+    step.details := step.details || coalesce(details, '{}');
+    return private.keep_step(step);
 exception
     when check_violation or not_null_violation then
         perform private.refuse_arguments(private.row_problems('public.processing_timeline', jsonb_build_object(
-            'progress_percentage', progress_percentage, 'details', coalesce(details, '{}')
+            'progress_percentage', progress_percentage, 'details', step.details
         )), sqlerrm);
         return null;
 end;
@@ -284,25 +321,23 @@ declare
     step public.processing_timeline;
 begin
     perform private.job_of_step(timeline_id, claim);
-    update public.processing_timeline as timeline set
-        success = complete_processing_step.success,
-        completed_at = clock_timestamp(),
-        progress_percentage = coalesce(
-            complete_processing_step.progress_percentage,
-            case when complete_processing_step.success then 100 else timeline.progress_percentage end
-        ),
-        details = timeline.details || coalesce(complete_processing_step.details, '{}'),
-        error_message = complete_processing_step.error_message,
-        error_details = coalesce(complete_processing_step.error_details, '{}'),
-        cpu_usage = complete_processing_step.cpu_usage,
-        memory_usage = complete_processing_step.memory_usage
-    where timeline.id = complete_processing_step.timeline_id
-    returning * into step;
-    return step;
+    if success is null then
+        perform private.refuse_argument('success', 'is required');
+    end if;
+    select * into step from public.processing_timeline as timeline where timeline.id = timeline_id;
+    step.success := success;
+    step.completed_at := clock_timestamp();
+    step.progress_percentage := coalesce(progress_percentage, case when success then 100 else step.progress_percentage end);
+    step.details := step.details || coalesce(details, '{}');
+    step.error_message := error_message;
+    step.error_details := coalesce(error_details, '{}');
+    step.cpu_usage := cpu_usage;
+    step.memory_usage := memory_usage;
+    return private.keep_step(step);
 exception
     when check_violation or not_null_violation then
         perform private.refuse_arguments(private.row_problems('public.processing_timeline', jsonb_strip_nulls(jsonb_build_object(
-            'success', coalesce(success, false), 'progress_percentage', progress_percentage, 'details', details,
+            'success', success, 'progress_percentage', progress_percentage, 'details', step.details,
             'error_message', error_message, 'error_details', error_details,
             'cpu_usage', cpu_usage, 'memory_usage', memory_usage
         ))), sqlerrm);

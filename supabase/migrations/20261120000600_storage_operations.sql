@@ -18,7 +18,7 @@ create table public.storage_operations (
     constraint storage_operations_bucket_length check (length(bucket) between 1 and 255),
     constraint storage_operations_key_length check (octet_length(key) between 1 and 1024),
     constraint storage_operations_region_length check (length(region) between 1 and 64),
-    constraint storage_operations_file_size_positive check (file_size >= 0),
+    constraint storage_operations_file_size_in_range check (file_size between 0 and 5497558138880),
     constraint storage_operations_duration_in_range check (duration_ms between 0 and 604800000),
     constraint storage_operations_error_code_length check (length(error_code) between 1 and 100),
     constraint storage_operations_error_message_length check (length(error_message) between 1 and 10000),
@@ -39,7 +39,7 @@ comment on column public.storage_operations.created_at is 'When it was logged; t
 comment on constraint storage_operations_bucket_length on public.storage_operations is 'must have 1 to 255 characters';
 comment on constraint storage_operations_key_length on public.storage_operations is 'must have 1 to 1024 bytes';
 comment on constraint storage_operations_region_length on public.storage_operations is 'must have 1 to 64 characters';
-comment on constraint storage_operations_file_size_positive on public.storage_operations is 'must be bytes, not negative';
+comment on constraint storage_operations_file_size_in_range on public.storage_operations is 'must be bytes, 0 to 5 TiB';
 comment on constraint storage_operations_duration_in_range on public.storage_operations is 'must be 0 to 604800000 milliseconds';
 comment on constraint storage_operations_error_code_length on public.storage_operations is 'must have 1 to 100 characters';
 comment on constraint storage_operations_error_message_length on public.storage_operations is 'must have 1 to 10000 characters';
@@ -57,19 +57,12 @@ create unique index storage_operations_idempotency on public.storage_operations 
     where idempotency_key is not null;
 
 grant select on public.storage_operations to anon, authenticated, service_role;
-grant insert (
-    id, job_id, operation, bucket, key, region, success, file_size, duration_ms,
-    error_code, error_message, metadata, idempotency_key, created_at
-) on public.storage_operations to authenticated, service_role;
-
 -- No `exists`: beside an `or`, Postgres may answer that one by reading all jobs that the caller sees.
 create policy "Who sees a job sees its storage operations; backends see all" on public.storage_operations
     for select to anon, authenticated using (
         (select private.is_service())
         or job_id = (select jobs.id from public.jobs where jobs.id = storage_operations.job_id)
     );
-create policy "Backends log storage operations" on public.storage_operations
-    for insert to authenticated with check ((select private.is_service()));
 
 -- Logging -----------------------------------------------------------------------------------
 
@@ -80,6 +73,7 @@ create policy "Backends log storage operations" on public.storage_operations
 create function private.insert_storage_operations(operations jsonb, prefix text)
 returns setof public.storage_operations
 language plpgsql
+security definer
 set search_path = ''
 as $$
 declare
@@ -90,6 +84,7 @@ declare
     moment timestamptz := clock_timestamp();
     given public.storage_operations[];
 begin
+    perform private.require_service();
     -- A misspelt property would be ignored in silence.
     if exists (select from jsonb_array_elements(operations) as item where item - properties <> '{}') then
         raise data_exception;
@@ -157,7 +152,6 @@ as $$
 declare
     logged public.storage_operations;
 begin
-    perform private.require_service();
     select * into logged from private.insert_storage_operations(jsonb_build_array(jsonb_build_object(
         'job_id', job_id, 'operation', operation, 'bucket', bucket, 'key', key, 'region', region,
         'success', success, 'file_size', file_size, 'duration_ms', duration_ms, 'error_code', error_code,
@@ -199,6 +193,8 @@ stable
 set search_path = ''
 as $$
 begin
+    perform private.require_moment('from_time', from_time);
+    perform private.require_moment('to_time', to_time);
     from_time := coalesce(from_time, coalesce(to_time, now()) - span, '-infinity');
     to_time := coalesce(to_time, 'infinity');
     if from_time >= to_time then

@@ -156,12 +156,63 @@ create unique index system_metrics_idempotency on public.system_metrics (idempot
     where idempotency_key is not null;
 
 grant select on public.system_metrics to authenticated, service_role;
-grant insert (metric, value, unit, labels, recorded_at, idempotency_key)
-    on public.system_metrics to authenticated, service_role;
 create policy "Backends see metrics" on public.system_metrics
     for select to authenticated using ((select private.is_service()));
-create policy "Backends record metrics" on public.system_metrics
-    for insert to authenticated with check ((select private.is_service()));
+
+
+-- Insert values, given as a JSON array, in one statement; returns a row for each, in the array's order. One whose
+-- idempotency key is there already gives the row that is there. Definer: no role writes the table.
+create function private.insert_metrics(metrics jsonb, prefix text)
+returns setof public.system_metrics
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    properties text[] := array['metric', 'value', 'unit', 'labels', 'recorded_at', 'idempotency_key'];
+    keyless bigint[];
+begin
+    perform private.require_service();
+    -- A misspelt property would be ignored in silence.
+    if exists (select from jsonb_array_elements(metrics) as item where item - properties <> '{}') then
+        raise data_exception;
+    end if;
+    with inserted as (
+        insert into public.system_metrics (metric, value, unit, labels, recorded_at, idempotency_key)
+        select
+            given.metric, given.value, given.unit, coalesce(given.labels, '{}'),
+            coalesce(given.recorded_at, now()), given.idempotency_key
+        from jsonb_array_elements(insert_metrics.metrics) with ordinality as item (value, place),
+            jsonb_populate_record(null::public.system_metrics, item.value) as given
+        -- In the order of the keys: of two calls with the same ones, one waits for the other, and never both.
+        order by given.idempotency_key, item.place
+        on conflict do nothing
+        returning id, idempotency_key
+    )
+    select array_agg(inserted.id order by inserted.id) filter (where inserted.idempotency_key is null) into keyless
+    from inserted;
+    -- Those without a key were inserted in the order given, so the n-th of them has the n-th id.
+    return query
+        select recorded.*
+        from (
+            select
+                item.place,
+                item.value ->> 'idempotency_key' as key,
+                count(*) filter (where item.value ->> 'idempotency_key' is null) over (order by item.place) as number
+            from jsonb_array_elements(insert_metrics.metrics) with ordinality as item (value, place)
+        ) as given
+        join public.system_metrics as recorded on recorded.idempotency_key = given.key
+            or (given.key is null and recorded.id = keyless[given.number])
+        order by given.place;
+exception
+    when check_violation or not_null_violation or data_exception then
+        perform private.refuse_arguments(
+            private.rows_problems('public.system_metrics', metrics, properties, prefix), sqlerrm
+        );
+end;
+$$;
+comment on function private.insert_metrics is 'Insert a JSON array of values in one statement. Backends only.';
+grant execute on function private.insert_metrics to authenticated, service_role;
 
 -- Record one value. A key that was given before records nothing and returns the first value.
 create function public.record_metric(
@@ -180,73 +231,27 @@ declare
     recorded public.system_metrics;
 begin
     perform private.require_service();
-    insert into public.system_metrics as metrics (metric, value, unit, labels, recorded_at, idempotency_key)
-    values (
-        record_metric.metric, record_metric.value, record_metric.unit, coalesce(record_metric.labels, '{}'),
-        coalesce(record_metric.recorded_at, now()), record_metric.idempotency_key
-    )
-    on conflict do nothing
-    returning * into recorded;
-    if not found then
-        select * into recorded from public.system_metrics as metrics
-        where metrics.idempotency_key = record_metric.idempotency_key;
-    end if;
+    select * into recorded from private.insert_metrics(jsonb_build_array(jsonb_build_object(
+        'metric', metric, 'value', value, 'unit', unit, 'labels', labels, 'recorded_at', recorded_at,
+        'idempotency_key', idempotency_key
+    )), '');
     return recorded;
-exception
-    when check_violation or not_null_violation then
-        perform private.refuse_arguments(private.row_problems('public.system_metrics', jsonb_build_object(
-            'metric', metric, 'value', value, 'unit', unit, 'labels', coalesce(labels, '{}'),
-            'recorded_at', coalesce(recorded_at, now()), 'idempotency_key', idempotency_key
-        )), sqlerrm);
-        return null;
 end;
 $$;
 comment on function public.record_metric is 'Record one value of a metric; returns it. Backends only.';
 grant execute on function public.record_metric to authenticated, service_role;
 
 -- Record up to 1000 values in one statement, all or none. `metrics` is a JSON array of objects with the arguments of
--- record_metric. Returns what was recorded in the order given, after what had been recorded before under the same keys.
+-- record_metric; the rows come back in its order.
 create function public.record_metrics(metrics jsonb)
 returns setof public.system_metrics
 language plpgsql
 set search_path = ''
 as $$
-declare
-    properties text[] := array['metric', 'value', 'unit', 'labels', 'recorded_at', 'idempotency_key'];
-    recorded bigint[];
 begin
     perform private.require_service();
     perform private.require_list('metrics', metrics, 1000);
-    if jsonb_path_exists(metrics, '$[*] ? (@.type() != "object")') or exists (
-        select from jsonb_array_elements(metrics) as item, jsonb_object_keys(item) as name
-        where name <> all (properties)
-    ) then
-        raise data_exception;
-    end if;
-    with inserted as (
-        insert into public.system_metrics (metric, value, unit, labels, recorded_at, idempotency_key)
-        select
-            given.metric, given.value, given.unit, coalesce(given.labels, '{}'),
-            coalesce(given.recorded_at, now()), given.idempotency_key
-        from jsonb_array_elements(record_metrics.metrics) with ordinality as item (value, place),
-            jsonb_populate_record(null::public.system_metrics, item.value) as given
-        order by item.place
-        on conflict do nothing
-        returning id
-    )
-    select array_agg(inserted.id) into recorded from inserted;
-    return query
-        select present.* from public.system_metrics as present
-        where present.id = any (recorded)
-            or present.idempotency_key in (
-                select item ->> 'idempotency_key' from jsonb_array_elements(record_metrics.metrics) as item
-            )
-        order by present.id;
-exception
-    when check_violation or not_null_violation or data_exception then
-        perform private.refuse_arguments(
-            private.rows_problems('public.system_metrics', metrics, properties, 'metrics[%s].'), sqlerrm
-        );
+    return query select * from private.insert_metrics(metrics, 'metrics[%s].');
 end;
 $$;
 comment on function public.record_metrics is 'Record many values in one statement; returns them. Backends only.';
@@ -291,12 +296,8 @@ begin
     if jsonb_typeof(coalesce(labels, '{}')) <> 'object' then
         perform private.refuse_argument('labels', 'must be a JSON object');
     end if;
-    if not isfinite(until) then
-        perform private.refuse_argument('to_time', 'must not be infinite');
-    end if;
-    if not isfinite(since) then
-        perform private.refuse_argument('from_time', 'must not be infinite');
-    end if;
+    perform private.require_moment('from_time', get_metric_series.from_time);
+    perform private.require_moment('to_time', get_metric_series.to_time);
     -- Months differ in length.
     if bucket is null or bucket not between interval '1 second' and interval '366 days'
         or extract(year from bucket) <> 0 or extract(month from bucket) <> 0

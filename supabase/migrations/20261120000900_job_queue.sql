@@ -42,7 +42,7 @@ insert into private.settings (name, value, description) values
     ('queue_paused', 'false', 'While true nobody claims anything; what is being rendered goes on.'),
     ('max_running_jobs', 'null', 'How many jobs may be claimed at a time in all; null: any number.'),
     ('max_running_jobs_per_user', 'null', 'How many jobs of one user may be claimed at a time; null: any number.'),
-    ('max_rescues', '3', 'How often a job whose worker fell silent is given to another one before it ends in timeout.'),
+    ('max_rescues', '3', 'How often a job whose worker fell silent is given to another one before it ends in timeout; null: always.'),
     ('retry_delay_seconds', '10', 'How long a job waits after its first failure, roughly; each further failure doubles it.'),
     ('retry_delay_max_seconds', '3600', 'How long it waits at most.');
 
@@ -334,7 +334,8 @@ grant execute on function private.hold_claims to authenticated, service_role;
 
 -- Ending -------------------------------------------------------------------------------------
 
--- The claimed job is done: the video is there.
+-- The claimed job is done: the video is there. Said again with the same claim, because the answer was lost, it changes
+-- nothing and returns the job.
 create function public.complete_job(
     job_id uuid,
     claim bigint,
@@ -352,6 +353,12 @@ set search_path = ''
 as $$
 begin
     perform private.require_number(claim);
+    if exists (
+        select from public.job_claims as ended
+        where ended.id = complete_job.claim and ended.job_id = complete_job.job_id and ended.outcome = 'completed'
+    ) then
+        return private.visible_job(job_id);
+    end if;
     return public.update_job_status(
         job_id => complete_job.job_id,
         status => 'completed',
@@ -437,11 +444,10 @@ begin
         'error_details', coalesce(error_details, '{}')
     )) as problems where problems <> '[]';
     perform private.end_claim(job.id, 'retried', error_code, error_message);
-    update public.jobs set
-        status = 'pending',
-        retry_count = job.retry_count + 1,
-        available_at = clock_timestamp() + coalesce(retry_in, private.retry_delay(job.retry_count + 1))
-    where id = job.id;
+    job.status := 'pending';
+    job.retry_count := job.retry_count + 1;
+    job.available_at := clock_timestamp() + coalesce(retry_in, private.retry_delay(job.retry_count));
+    perform private.keep_job(job);
     return private.visible_job(job.id);
 end;
 $$;
@@ -491,7 +497,7 @@ begin
         where claims.job_id = job.id and claims.ended_at is null and claims.lease_expires_at <= clock_timestamp()
         for no key update skip locked;
         continue when not found;
-        if job.rescue_count < cap then
+        if cap is null or job.rescue_count < cap then
             perform private.end_claim(job.id, 'rescued', 'worker_lost', 'The worker fell silent.');
             update public.jobs set status = 'pending', rescue_count = job.rescue_count + 1 where id = job.id;
         else
@@ -539,7 +545,8 @@ declare
 begin
     perform private.require_service();
     job := private.locked_job(job_id);
-    update public.jobs set paused_at = coalesce(jobs.paused_at, clock_timestamp()) where id = job.id;
+    job.paused_at := coalesce(job.paused_at, clock_timestamp());
+    perform private.keep_job(job);
     return private.visible_job(job.id);
 end;
 $$;
@@ -557,7 +564,8 @@ declare
 begin
     perform private.require_service();
     job := private.locked_job(job_id);
-    update public.jobs set paused_at = null where id = job.id;
+    job.paused_at := null;
+    perform private.keep_job(job);
     return private.visible_job(job.id);
 end;
 $$;

@@ -25,7 +25,7 @@ create table public.job_events (
 alter table public.job_events enable row level security;
 
 comment on table public.job_events is 'What happened to each job, with the job''s state just after it.';
-comment on column public.job_events.xid is 'The transaction that wrote the event; its order and that of id are those of the whole log.';
+comment on column public.job_events.xid is 'The transaction that wrote the event, or a later one that wrote to the job before; with id the order of the whole log.';
 comment on column public.job_events.user_id is 'The job''s user, so that one can listen to all jobs of a user.';
 comment on column public.job_events.seq is '1, 2, 3 … within a job, without gaps, in the order of commits.';
 comment on column public.job_events.data is 'What the type adds: the columns of the step, element, operation or access; the error or result.';
@@ -43,7 +43,7 @@ create policy "Anonymous clients see events of jobs of their address, or watched
 create policy "Users see events of jobs of their own, or watched; backends all" on public.job_events
     for select to authenticated using (
         job_id = (select private.watched_job())
-        or ((select private.watched_job()) is null and user_id = (select auth.uid()))
+        or ((select private.watched_job()) is null and user_id = (select private.user_id()))
         or (select private.is_service())
     );
 
@@ -51,16 +51,15 @@ create policy "Users see events of jobs of their own, or watched; backends all" 
 
 -- Append events to the logs of jobs, the n-th of each list together. The update of event_seq locks a job's row until
 -- the transaction ends: that makes seq contiguous, and its order the order of commits. Several jobs are
--- locked in order of their ids, as by everyone.
+-- locked in order of their ids, as by everyone. A transaction that began early and came to this job late goes by the
+-- number of the one that came before it: so the whole log has each job's events in the order of their seq.
 create function private.append_events(job_ids uuid[], types text[], data jsonb[])
 returns void
 language plpgsql
 set search_path = ''
 as $$
 begin
-    if cardinality(job_ids) > 1 then
-        perform from public.jobs where id = any (job_ids) order by id for no key update;
-    end if;
+    perform from public.jobs where id = any (job_ids) order by id for no key update;
     with entry as (
         select
             given.*,
@@ -75,9 +74,13 @@ begin
         returning jobs.*, entry.total
     )
     insert into public.job_events (
-        job_id, user_id, seq, type, status, is_terminal, progress_percentage, current_step, data
+        xid, job_id, user_id, seq, type, status, is_terminal, progress_percentage, current_step, data
     )
     select
+        greatest(pg_current_xact_id(), (
+            select newest.xid from public.job_events as newest
+            where newest.job_id = job.id and newest.seq = job.event_seq - job.total
+        )),
         job.id, job.user_id, job.event_seq - job.total + entry.number, entry.type, job.status, job.is_terminal,
         job.progress_percentage, job.current_step, entry.data
     from entry join job on job.id = entry.job_id
@@ -308,6 +311,39 @@ create trigger b_record_event after insert on public.url_access_logs
 
 -- Reading ------------------------------------------------------------------------------------
 
+-- The types of events, as the rule of the table has them.
+create function private.event_types()
+returns text[]
+language sql
+stable
+set search_path = ''
+as $$
+    select array(
+        select word[1] from regexp_matches(
+            (select pg_get_expr(conbin, conrelid) from pg_catalog.pg_constraint where conname = 'job_events_type_known'),
+            '''([a-z.]+)''', 'g'
+        ) as word
+    );
+$$;
+comment on function private.event_types is 'The types of events.';
+grant execute on function private.event_types to anon, authenticated, service_role;
+
+-- Refuse types that no event has: a misspelt one would find nothing, in silence.
+create function private.require_event_types(types text[])
+returns void
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    if not types <@ private.event_types() then
+        perform private.refuse_argument('types', 'must be of ' || array_to_string(private.event_types(), ', '));
+    end if;
+end;
+$$;
+comment on function private.require_event_types is 'Refuse types that no event has.';
+grant execute on function private.require_event_types to anon, authenticated, service_role;
+
 -- The events of a job after a seq, in order: how a listener catches up and closes gaps. With `types`, of these only.
 create function public.read_job_events(
     job_id uuid,
@@ -325,6 +361,8 @@ declare
     -- A plan that knows no argument's value would not look for an expression in the index, and read the whole log.
     seen bigint := coalesce(after_seq, 0);
 begin
+    perform private.require_range('max_events', coalesce(max_events, 500), 1, 1000);
+    perform private.require_event_types(types);
     if after_seq not between 0 and job.event_seq then
         perform private.refuse_argument(
             'after_seq', format('must be 0 to %s, the seq of the job''s newest event', job.event_seq)
@@ -336,7 +374,7 @@ begin
             and events.seq > seen
             and (read_job_events.types is null or events.type = any (read_job_events.types))
         order by events.seq
-        limit least(greatest(coalesce(read_job_events.max_events, 500), 1), 1000);
+        limit coalesce(read_job_events.max_events, 500);
 end;
 $$;
 comment on function public.read_job_events is 'The events of a job after a seq, in order.';
@@ -391,6 +429,7 @@ declare
     last public.job_events;
 begin
     perform private.require_range('max_events', max_events, 1, 1000);
+    perform private.require_event_types(types);
     execute 'select array_agg(page.event) from (select events as event from public.job_events as events where '
         || concat_ws(
             ' and ',
@@ -402,7 +441,7 @@ begin
                 when private.watched_job() is not null then 'events.job_id = private.watched_job()'
                 when auth.role() = 'anon' then
                     'events.job_id in (select id from public.jobs where client_ip = private.client_ip())'
-                else 'events.user_id = auth.uid()'
+                else 'events.user_id = private.user_id()'
             end,
             case when types is not null then 'events.type = any ($4)' end,
             case when user_id is not null then 'events.user_id = $5' end,
@@ -453,18 +492,10 @@ comment on constraint event_consumers_name_form on public.event_consumers is
     'must have 1 to 100 letters, digits, dots, colons, dashes or underscores';
 comment on constraint event_consumers_holder_length on public.event_consumers is 'must have 1 to 200 characters';
 
-grant select, insert (name, position_xid, position_id) on public.event_consumers to authenticated, service_role;
-grant update (position_xid, position_id, lease, holder, lease_expires_at, committed_at)
-    on public.event_consumers to authenticated, service_role;
-grant delete on public.event_consumers to authenticated, service_role;
+-- No role writes the table: the functions do, through definers in private.
+grant select on public.event_consumers to authenticated, service_role;
 create policy "Backends see consumers" on public.event_consumers
     for select to authenticated using ((select private.is_service()));
-create policy "Backends make consumers" on public.event_consumers
-    for insert to authenticated with check ((select private.is_service()));
-create policy "Backends move consumers" on public.event_consumers
-    for update to authenticated using ((select private.is_service()));
-create policy "Backends remove consumers" on public.event_consumers
-    for delete to authenticated using ((select private.is_service()));
 
 create type public.event_consumer as (
     name text,
@@ -495,6 +526,99 @@ $$;
 comment on function private.shown_consumer is 'A consumer''s row as callers see it.';
 grant execute on function private.shown_consumer to authenticated, service_role;
 
+-- A consumer, locked; else not_found. Definer, like the two below: no role writes the table.
+create function private.known_consumer(name text)
+returns public.event_consumers
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    consumer public.event_consumers;
+begin
+    perform private.require_service();
+    select * into consumer from public.event_consumers as kept where kept.name = known_consumer.name for update;
+    if not found then
+        perform private.fail(
+            'not_found',
+            format('There is no consumer %s.', coalesce(name, 'without a name')),
+            jsonb_build_object('name', name),
+            'acquire_event_consumer makes it.'
+        );
+    end if;
+    return consumer;
+end;
+$$;
+comment on function private.known_consumer is 'A consumer, locked; else not_found. Backends only.';
+grant execute on function private.known_consumer to authenticated, service_role;
+
+-- Write a consumer; one that is there and locked is written back, `only_new` leaves it as it is.
+create function private.keep_consumer(changed public.event_consumers, only_new boolean default false)
+returns public.event_consumer
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    perform private.require_service();
+    insert into public.event_consumers (name, position_xid, position_id)
+    values (changed.name, changed.position_xid, changed.position_id)
+    on conflict do nothing;
+    if not only_new then
+        update public.event_consumers as kept set
+            position_xid = changed.position_xid,
+            position_id = changed.position_id,
+            lease = changed.lease,
+            holder = changed.holder,
+            lease_expires_at = changed.lease_expires_at,
+            committed_at = changed.committed_at
+        where kept.name = changed.name;
+    end if;
+    return private.shown_consumer(changed);
+end;
+$$;
+comment on function private.keep_consumer is 'Write a consumer. Backends only.';
+grant execute on function private.keep_consumer to authenticated, service_role;
+
+-- Remove a consumer.
+create function private.remove_consumer(name text)
+returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    perform private.require_service();
+    delete from public.event_consumers as kept where kept.name = remove_consumer.name;
+end;
+$$;
+comment on function private.remove_consumer is 'Remove a consumer. Backends only.';
+grant execute on function private.remove_consumer to authenticated, service_role;
+
+-- The place that a cursor of the log names, at or before its end: nothing is done with yet beyond it. Without a cursor null.
+create function private.log_place(cursor text, out xid xid8, out id bigint)
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    place record := private.cursor_place('events', cursor, 'xid8', 'bigint');
+begin
+    xid := place.value::xid8;
+    id := place.id::bigint;
+    if xid > private.log_horizon() or id < 0 then
+        perform private.fail(
+            'invalid_cursor',
+            'The cursor lies beyond the end of the log.',
+            jsonb_build_object('cursor', cursor),
+            'Use a cursor that read_events or get_event_cursor returned.'
+        );
+    end if;
+end;
+$$;
+comment on function private.log_place is 'The place that a cursor of the log names.';
+grant execute on function private.log_place to anon, authenticated, service_role;
+
 -- Become the one active instance of a consumer for the length of a lease, or go on being it. A new consumer begins
 -- at `start`: a cursor, or without one at the beginning of the log.
 create function public.acquire_event_consumer(
@@ -508,7 +632,7 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-    place record := private.cursor_place('events', start, 'xid8', 'bigint');
+    place record := private.log_place(start);
     consumer public.event_consumers;
 begin
     perform private.require_service();
@@ -516,18 +640,12 @@ begin
     if holder is null then
         perform private.refuse_argument('holder', 'is required');
     end if;
-    insert into public.event_consumers (name, position_xid, position_id)
-    values (acquire_event_consumer.name, coalesce(place.value, '0')::xid8, coalesce(place.id, '0')::bigint)
-    on conflict do nothing;
-    update public.event_consumers as kept set
-        lease = kept.lease + 1,
-        holder = acquire_event_consumer.holder,
-        lease_expires_at = clock_timestamp() + lease_time
-    where kept.name = acquire_event_consumer.name
-        and (kept.holder is null or kept.holder = acquire_event_consumer.holder or kept.lease_expires_at <= clock_timestamp())
-    returning * into consumer;
-    if not found then
-        select * into consumer from public.event_consumers as kept where kept.name = acquire_event_consumer.name;
+    consumer.name := name;
+    consumer.position_xid := coalesce(place.xid, '0');
+    consumer.position_id := coalesce(place.id, 0);
+    perform private.keep_consumer(consumer, only_new => true);
+    consumer := private.known_consumer(name);
+    if consumer.holder <> acquire_event_consumer.holder and consumer.lease_expires_at > clock_timestamp() then
         perform private.fail(
             'consumer_busy',
             format('The consumer %s is held by %s.', consumer.name, consumer.holder),
@@ -535,7 +653,10 @@ begin
             'Try again when its lease has expired, or stop the other instance.'
         );
     end if;
-    return private.shown_consumer(consumer);
+    consumer.lease := consumer.lease + 1;
+    consumer.holder := holder;
+    consumer.lease_expires_at := clock_timestamp() + lease_time;
+    return private.keep_consumer(consumer);
 exception
     when check_violation or not_null_violation then
         perform private.refuse_arguments(private.row_problems('public.event_consumers', jsonb_build_object(
@@ -560,11 +681,11 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-    place record := private.cursor_place('events', cursor, 'xid8', 'bigint');
+    place record := private.log_place(cursor);
     consumer public.event_consumers := private.held_consumer(name, lease);
 begin
     perform private.require_lease(lease_time);
-    if (place.value::xid8, place.id::bigint) < (consumer.position_xid, consumer.position_id) then
+    if (place.xid, place.id) < (consumer.position_xid, consumer.position_id) then
         perform private.fail(
             'cursor_behind',
             format('The consumer %s has committed a later place already.', name),
@@ -572,14 +693,13 @@ begin
             'Use seek_event_consumer to go back on purpose.'
         );
     end if;
-    update public.event_consumers as kept set
-        position_xid = coalesce(place.value::xid8, kept.position_xid),
-        position_id = coalesce(place.id::bigint, kept.position_id),
-        lease_expires_at = clock_timestamp() + lease_time,
-        committed_at = case when cursor is null then kept.committed_at else clock_timestamp() end
-    where kept.name = commit_event_consumer.name
-    returning * into consumer;
-    return private.shown_consumer(consumer);
+    if cursor is not null then
+        consumer.position_xid := place.xid;
+        consumer.position_id := place.id;
+        consumer.committed_at := clock_timestamp();
+    end if;
+    consumer.lease_expires_at := clock_timestamp() + lease_time;
+    return private.keep_consumer(consumer);
 end;
 $$;
 comment on function public.commit_event_consumer is 'Commit a consumer''s place and hold its lease. Backends only.';
@@ -608,31 +728,6 @@ $$;
 comment on function private.held_consumer is 'A consumer, locked, if the caller holds its lease.';
 grant execute on function private.held_consumer to authenticated, service_role;
 
--- A consumer, locked; else not_found.
-create function private.known_consumer(name text)
-returns public.event_consumers
-language plpgsql
-set search_path = ''
-as $$
-declare
-    consumer public.event_consumers;
-begin
-    perform private.require_service();
-    select * into consumer from public.event_consumers as kept where kept.name = known_consumer.name for update;
-    if not found then
-        perform private.fail(
-            'not_found',
-            format('There is no consumer %s.', coalesce(name, 'without a name')),
-            jsonb_build_object('name', name),
-            'acquire_event_consumer makes it.'
-        );
-    end if;
-    return consumer;
-end;
-$$;
-comment on function private.known_consumer is 'A consumer, locked; else not_found.';
-grant execute on function private.known_consumer to authenticated, service_role;
-
 -- Give the lease up, so that another instance can go on at once.
 create function public.release_event_consumer(name text, lease bigint)
 returns public.event_consumer
@@ -642,10 +737,9 @@ as $$
 declare
     consumer public.event_consumers := private.held_consumer(name, lease);
 begin
-    update public.event_consumers as kept set holder = null, lease_expires_at = null
-    where kept.name = consumer.name
-    returning * into consumer;
-    return private.shown_consumer(consumer);
+    consumer.holder := null;
+    consumer.lease_expires_at := null;
+    return private.keep_consumer(consumer);
 end;
 $$;
 comment on function public.release_event_consumer is 'Give up a consumer''s lease. Backends only.';
@@ -658,18 +752,15 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-    place record := private.cursor_place('events', cursor, 'xid8', 'bigint');
+    place record := private.log_place(cursor);
     consumer public.event_consumers := private.known_consumer(name);
 begin
-    update public.event_consumers as kept set
-        position_xid = coalesce(place.value, '0')::xid8,
-        position_id = coalesce(place.id, '0')::bigint,
-        lease = kept.lease + 1,
-        holder = null,
-        lease_expires_at = null
-    where kept.name = consumer.name
-    returning * into consumer;
-    return private.shown_consumer(consumer);
+    consumer.position_xid := coalesce(place.xid, '0');
+    consumer.position_id := coalesce(place.id, 0);
+    consumer.lease := consumer.lease + 1;
+    consumer.holder := null;
+    consumer.lease_expires_at := null;
+    return private.keep_consumer(consumer);
 end;
 $$;
 comment on function public.seek_event_consumer is 'Move a consumer to another place. Backends only.';
@@ -701,7 +792,7 @@ as $$
 declare
     consumer public.event_consumers := private.known_consumer(name);
 begin
-    delete from public.event_consumers as kept where kept.name = consumer.name;
+    perform private.remove_consumer(consumer.name);
     return private.shown_consumer(consumer);
 end;
 $$;
@@ -756,7 +847,7 @@ begin
     subject := substr(topic, length(kind) + 2)::uuid;
     return case kind
         when 'job' then exists (select from public.jobs where jobs.id = subject)
-        when 'user' then private.is_service() or (subject = auth.uid() and private.watched_job() is null)
+        when 'user' then private.is_service() or (subject = private.user_id() and private.watched_job() is null)
         else false
     end;
 exception

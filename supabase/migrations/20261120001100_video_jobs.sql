@@ -29,7 +29,7 @@ begin
             perform private.insert_elements(
                 inserted.job_id, elements, format(prefix, inserted.place) || 'elements[%s].'
             );
-            insert into public.processing_timeline (job_id, step, step_order) values (inserted.job_id, 'validation', 0);
+            perform private.open_step(inserted.job_id, 'validation', 0);
         end if;
         return next inserted.job_id;
     end loop;

@@ -872,16 +872,9 @@ language plpgsql
 stable
 set search_path = ''
 as $$
-declare
-    first constant timestamptz := timestamptz '1970-01-01 00:00:00+00';
-    last constant timestamptz := timestamptz '3000-01-01 00:00:00+00';
 begin
-    if from_time not between first and last then
-        perform private.refuse_argument('from_time', 'must be a time of the years 1970 to 2999');
-    end if;
-    if to_time not between first and last then
-        perform private.refuse_argument('to_time', 'must be a time of the years 1970 to 2999');
-    end if;
+    perform private.require_moment('from_time', from_time);
+    perform private.require_moment('to_time', to_time);
     to_time := coalesce(to_time, greatest(now(), from_time + interval '1 hour'));
     from_time := coalesce(from_time, to_time - interval '30 days');
     if from_time >= to_time then

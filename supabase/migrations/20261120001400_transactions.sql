@@ -475,6 +475,7 @@ set search_path = ''
 set statement_timeout = '15s'
 as $$
 declare
+    answered bigint := 0;
     place integer := 0;
     problems jsonb := jsonb_build_array();
     function oid;
@@ -511,6 +512,13 @@ begin
             );
             running := true;
             results[number + 1] := private.run_call(function, arguments);
+            answered := answered + pg_column_size(results[number + 1]);
+            if answered > 16777216 then
+                running := false;
+                perform private.refuse_argument(
+                    format('calls[%s]', number), 'makes the answer larger than 16 MiB; ask for less, or in several batches'
+                );
+            end if;
         end loop;
     exception
         when others or query_canceled then

@@ -116,22 +116,6 @@ ON_NO_JOB: dict[str, dict[str, Any]] = {
 # Where the rows of a function that lists name their job.
 LISTS = {"list_jobs": "id", "list_elements": "job_id", "read_events": "job_id"}
 
-# A row that may be inserted, for the tables where any may; and a column that may be updated.
-ROWS: dict[str, dict[str, Any]] = {
-    "elements": {"job_id": JOB, "element_order": 3, **TEXT},
-    "processing_timeline": {"job_id": JOB, "step": "validation", "step_order": 0},
-    "storage_operations": STORED,
-    "url_access_logs": ACCESSED,
-    "system_metrics": MEASURED,
-    "event_consumers": {"name": f"another-{CALLER}", "position_xid": "0", "position_id": 0},
-}
-CHANGES: dict[str, dict[str, Any]] = {
-    "jobs": {"priority": 1},
-    "elements": {"local_path": "/tmp/a"},  # noqa: S108
-    "processing_timeline": {"details": {"frames": 1}},
-    "event_consumers": {"position_id": 1},
-}
-
 
 def filled(value: Any, values: Mapping[str, Any]) -> Any:
     """A value with what its placeholders stand for."""

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import httpx
@@ -19,14 +18,9 @@ from psycopg import sql
 from database import access_world as world
 from database.access_calls import (
     CALLER,
-    CHANGES,
-    ELEMENT,
-    JOB,
     LISTS,
     ON_JOBS,
     ON_NO_JOB,
-    ROWS,
-    STEP,
     VIDEO,
     filled,
 )
@@ -141,7 +135,7 @@ def column(actor: str) -> str:
 
 def said(cells: Mapping[str, str], actor: str) -> str:
     """What the page says of an actor; of a watch token of role authenticated, as it says below the table."""
-    if actor == WATCHERS[1] and cells["watch token"] == "refused" and "insert" in cells:
+    if actor == WATCHERS[1] and cells["watch token"] == "refused" and cells in PAGE.relations.values():
         return "the job's" if cells["user"] == "own" else cells["user"]
     return cells[column(actor)]
 
@@ -197,7 +191,7 @@ def test_page__has_a_cell_for_every_actor() -> None:
     for cells in PAGE.functions.values():
         assert tuple(cells) == PAGE.actors
     for cells in PAGE.relations.values():
-        assert tuple(cells) == (*PAGE.actors, "insert", "update", "delete")
+        assert tuple(cells) == PAGE.actors
 
 
 def test_arguments__are_there_for_every_function() -> None:
@@ -399,71 +393,31 @@ def test_relation__has_rows_for_all_who_may_see_some(stage: Stage, relation: str
             assert stage.ask(actor, "GET", relation).json() != [], actor
 
 
-@dataclass
-class Writing:
-    """A verb on a table or view."""
-
-    stage: Stage
-    relation: str
-    verb: str
-
-    def by(self, actor: str, owner: str) -> httpx.Response:
-        """On what belongs to a job of an owner; where nobody may, on all there is."""
-        values = {**world.parts(owner, "waiting"), CALLER: actor.replace(" ", "_")}
-        keys = {"jobs": JOB, "elements": ELEMENT, "processing_timeline": STEP, "event_consumers": CALLER}
-        name, value = self._column
-        place = f"{name}=eq.{values[keys[self.relation]]}" if self.relation in keys else f"{name}=not.is.null"
-        bodies = {"insert": ROWS, "update": CHANGES}.get(self.verb, {})
-        return self.stage.ask(
-            actor,
-            {"insert": "POST", "update": "PATCH", "delete": "DELETE"}[self.verb],
-            self.relation if self.verb == "insert" else f"{self.relation}?{place}",
-            body=filled(bodies.get(self.relation, {name: value}), values) if self.verb != "delete" else None,
-            watched=world.job_id("watched"),
-            headers={} if self.verb == "insert" else {"Prefer": "return=representation"},
-        )
-
-    @cached_property
-    def _column(self) -> tuple[str, Any]:
-        """The first column to which somebody might give a value, and one that it has."""
-        session = self.stage.session
-        (name,) = session.execute(
-            "select attname from pg_catalog.pg_attribute where attrelid = ('public.' || %s)::regclass "
-            "and attnum > 0 and attgenerated = '' and attidentity = '' order by attnum limit 1",
-            (self.relation,),
-        ).fetchall()[0]
-        query = sql.SQL("select to_jsonb(shown) -> {} from public.{} as shown limit 1")
-        ((value,),) = session.execute(query.format(name, sql.Identifier(self.relation))).fetchall()
-        return name, value
-
-
-def changed(response: httpx.Response) -> bool:
-    """Whether a request to a table changed a row. If not, it must have been refused, or have found none."""
-    if response.is_success:
-        return response.status_code == httpx.codes.CREATED or response.json() != []
-    # A view that cannot be written at all says so before it asks who is writing.
-    assert response.json()["code"] == "55000" or outcome(response) == "refused", response.text
-    return False
+WRITES = {"insert": "POST", "update": "PATCH", "delete": "DELETE"}
 
 
 @pytest.mark.parametrize("relation", PAGE.relations)
-@pytest.mark.parametrize("verb", ["insert", "update", "delete"])
-def test_relation__is_written_by_whom_the_page_says(stage: Stage, relation: str, verb: str) -> None:
-    groups = PAGE.relations[relation][verb].split(", ")
-    writing = Writing(stage, relation, verb)
-
-    def may(actor: str, owner: str) -> bool:
-        return (actor in BACKENDS and "backends" in groups) or (actor == owner and "owners" in groups)
+@pytest.mark.parametrize("verb", WRITES)
+def test_relation__is_written_by_nobody(stage: Stage, relation: str, verb: str) -> None:
+    (name,) = stage.session.execute(
+        "select attname from pg_catalog.pg_attribute where attrelid = ('public.' || %s)::regclass "
+        "and attnum > 0 and attgenerated = '' and attidentity = '' order by attnum limit 1",
+        (relation,),
+    ).fetchall()[0]
+    query = sql.SQL("select to_jsonb(shown) -> {} from public.{} as shown limit 1")
+    ((value,),) = stage.session.execute(query.format(name, sql.Identifier(relation))).fetchall()
 
     with stage.unchanged():
         for actor in ACTORS:
-            for owner in ["user"] if groups == ["–"] else world.OWNERS:
-                if not may(actor, owner):
-                    assert not changed(writing.by(actor, owner)), f"{actor}, job of {owner}"
-    for actor in (*OWNERS, *BACKENDS):
-        owner = BACKENDS_JOB.get(actor, actor)
-        if may(actor, owner):
-            assert changed(writing.by(actor, owner)), f"{actor}, job of {owner}"
+            response = stage.ask(
+                actor,
+                WRITES[verb],
+                relation if verb == "insert" else f"{relation}?{name}=not.is.null",
+                body=None if verb == "delete" else {name: value},
+                watched=world.job_id("watched"),
+            )
+            # A view that cannot be written at all says so before it asks who is writing.
+            assert response.json()["code"] == "55000" or outcome(response) == "refused", response.text
 
 
 def test_schema_private__cannot_be_named(stage: Stage) -> None:

@@ -1,14 +1,14 @@
 """Composing a job: many elements at once, their order, removal, state, and lists of them."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
-import psycopg
 import pytest
 
 from sql import Session, acting, new_job, refused, row, rows
-from support import Target
+from support import Target, eventually
 
 TEXT = {"type": "text", "text_content": "Hello"}
 VIDEO = {"type": "video", "source_url": "https://example.com/a.mp4"}
@@ -176,7 +176,7 @@ def test_owner__composes_and_watcher_and_stranger_do_not(database: Session) -> N
             rows(database, "reorder_elements", job_id=job_id, element_ids=order(database, job_id))
         with refused("permission_denied"), acting(database, "authenticated", claims):
             row(database, "delete_element", element_id=ids[1])
-        with pytest.raises(psycopg.errors.InsufficientPrivilege), acting(database, "authenticated", claims):
+        with refused("permission_denied"), acting(database, "authenticated", claims):
             rows(database, "bulk_add_elements", job_id=job_id, elements=[TEXT])
     for function in ("reorder_elements", "delete_element"):
         arguments: dict[str, Any] = {"element_id": ids[1]}
@@ -269,3 +269,47 @@ def test_list__can_be_narrowed_by_type_and_state(database: Session) -> None:
     with refused("invalid_argument") as refusal:
         listed(processing_state="eaten")
     assert refusal.problems == {"processing_state": "must be pending, downloaded, processed or failed"}
+
+
+@pytest.mark.parametrize("late", ["delete_element", "update_element_status"])
+async def test_element_that_is_removed_meanwhile__is_not_found(
+    target: Target, database: Session, late: str
+) -> None:
+    _, ids = composed(database, 1)
+
+    with target.connect() as first, target.connect() as second:
+        with first.transaction():
+            row(first, "delete_element", element_id=ids[0])
+            waiting = asyncio.create_task(asyncio.to_thread(rows, second, late, element_id=ids[0]))
+            await eventually(lambda: is_blocked(database, second.info.backend_pid))
+        with refused("not_found"):
+            await waiting
+
+
+def is_blocked(session: Session, pid: int) -> None:
+    assert session.execute("select cardinality(pg_blocking_pids(%s)) > 0", (pid,)).fetchone() == (True,)
+
+
+def test_element_after_the_last_place__is_refused_by_name(database: Session) -> None:
+    job_id = new_job(database)["id"]
+    row(database, "add_job_element", job_id=job_id, **TEXT, element_order=9999)
+
+    with refused("invalid_argument") as refusal:
+        row(database, "add_job_element", job_id=job_id, **TEXT)
+    assert list(refusal.problems) == ["element_order"]
+
+
+def test_no_role__writes_the_tables(database: Session) -> None:
+    """A write goes through a function, which checks whose claim it is."""
+    writable = database.execute(
+        """
+        select role, table_name, verb
+        from unnest(array['anon', 'authenticated', 'service_role']) as role,
+            unnest(array['insert', 'update']) as verb,
+            information_schema.tables
+        where table_schema = 'public'
+            and has_any_column_privilege(role, 'public.' || quote_ident(table_name), verb)
+        """
+    ).fetchall()
+
+    assert writable == []

@@ -3,6 +3,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -50,7 +51,6 @@ def test_key_given_again__also_when_the_job_has_gone_on(database: Session) -> No
         {"metadata": {"a": 1}},
         {"user_id": uuid4()},
         {"priority": 1},
-        {"client_ip": "203.0.113.1"},
     ],
 )
 def test_key_with_another_request__is_a_conflict(database: Session, other: dict[str, Any]) -> None:
@@ -63,6 +63,17 @@ def test_key_with_another_request__is_a_conflict(database: Session, other: dict[
     assert refusal.status == "409"
     assert refusal.details["idempotency_key"] == mine
     assert job_state(database, first["id"]) == first
+
+
+def test_key_given_again__from_another_network_and_in_other_digits(database: Session) -> None:
+    mine = key()
+    first = new_job(database, idempotency_key=mine, client_ip="203.0.113.1", estimated_duration=5)
+
+    again = new_job(
+        database, idempotency_key=mine, client_ip="203.0.113.2", estimated_duration=Decimal("5.0")
+    )
+
+    assert again["id"] == first["id"]
 
 
 def test_same_key_at_once__makes_one_job(target: Target) -> None:
@@ -256,11 +267,14 @@ async def test_anonymous__is_held_to_the_rate_limit(own_target: Target) -> None:
     async with httpx.AsyncClient(
         base_url=f"{own_target.url}/rest/v1/rpc", headers={"apikey": own_target.anon_key}
     ) as client:
-        answers = [await client.post("/create_job", json=VIDEO) for _ in range(6)]
+        keys = ["first", None, None, None, None, None]
+        answers = [await client.post("/create_job", json={**VIDEO, "idempotency_key": key}) for key in keys]
         many = await client.post("/create_jobs", json={"jobs": [VIDEO]})
+        again = await client.post("/create_job", json={**VIDEO, "idempotency_key": "first"})
 
     assert [answer.status_code for answer in answers] == [200] * 5 + [429]
     assert many.status_code == 429
+    assert again.json()["id"] == answers[0].json()["id"]  # what is there already takes nothing from the limit
     details = json.loads(answers[-1].json()["details"])
     assert details["error"] == "rate_limited"
     assert 0 < details["retry_after"] <= 3600

@@ -1,5 +1,6 @@
 """The log of all jobs and its consumers: nothing skipped, one instance at a time."""
 
+import base64
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -322,3 +323,45 @@ def test_log_of_a_job__is_read_by_type(log: Session) -> None:
     found = rows(log, "read_job_events", job_id=job_id, types=["job.progress"])
 
     assert [event["seq"] for event in found] == [3, 4, 5]
+
+
+def test_transaction_that_began_first_and_came_late__keeps_each_job_s_order(
+    own_target: Target, log: Session
+) -> None:
+    early, late = new_job(log)["id"], new_job(log)["id"]
+    with own_target.connect() as first, first.transaction():
+        row(first, "pause_job", job_id=early)
+        row(log, "pause_job", job_id=late)
+        row(first, "resume_job", job_id=late)
+
+    events, _ = read_on(log)
+
+    assert [event["seq"] for event in events if event["job_id"] == late] == [1, 2, 3]
+
+
+def test_types_that_no_event_has__are_refused(log: Session) -> None:
+    job_id = new_job(log)["id"]
+    for function, arguments in (("read_events", {}), ("read_job_events", {"job_id": job_id})):
+        with refused("invalid_argument") as refusal:
+            rows(log, function, **arguments, types=["job.created", "job.craeted"])
+        assert list(refusal.problems) == ["types"]
+
+
+def test_place_beyond_the_log__is_no_consumer_s(log: Session) -> None:
+    beyond = base64.urlsafe_b64encode(b'["events", "9999999999", "5"]').decode().rstrip("=")
+    consumer = acquire(log)
+
+    for function, arguments in (
+        ("commit_event_consumer", {"name": "mailer", "lease": consumer["lease"]}),
+        ("seek_event_consumer", {"name": "mailer"}),
+    ):
+        with refused("invalid_cursor"):
+            row(log, function, **arguments, cursor=beyond)
+    with refused("invalid_cursor"):
+        acquire(log, name="other", start=beyond)
+
+
+@pytest.mark.parametrize("cursor", ['["events", null, null]', "[" * 100_000])
+def test_cursor_that_was_tampered_with__is_refused(log: Session, cursor: str) -> None:
+    with refused("invalid_cursor"):
+        rows(log, "read_events", after=base64.urlsafe_b64encode(cursor.encode()).decode().rstrip("="))

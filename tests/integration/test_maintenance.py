@@ -483,12 +483,12 @@ JOBS = "public.jobs"
             ("index", f"jobs_newest on {JOBS}", "altered"),
         ),
         (
-            'drop policy "Backends change jobs" on public.jobs',
-            ("policy", f'"Backends change jobs" on {JOBS}', "missing"),
+            'drop policy "Backends see claims" on public.job_claims',
+            ("policy", '"Backends see claims" on public.job_claims', "missing"),
         ),
         (
-            'alter policy "Backends change jobs" on public.jobs using (true)',
-            ("policy", f'"Backends change jobs" on {JOBS}', "altered"),
+            'alter policy "Backends see claims" on public.job_claims using (true)',
+            ("policy", '"Backends see claims" on public.job_claims', "altered"),
         ),
         (
             "create or replace function public.user_role() returns text language sql as 'select null'",

@@ -180,8 +180,9 @@ async def test_queue__claims_holds_and_completes(client: AnyClient) -> None:
     assert held.lease_expires_at > taken.lease_expires_at + timedelta(minutes=30)
     assert (unknown.state, unknown.job_id) == (ClaimStatus.LOST, None)
     assert (ended.status, ended.output_size, ended.s3_key) == (JobStatus.COMPLETED, 9, "a.gif")
+    assert await done(client.queue.complete(taken.job.id, taken.claim)) == ended
     with pytest.raises(LeaseLost):
-        await done(client.queue.complete(taken.job.id, taken.claim))
+        await done(client.queue.release(taken.job.id, taken.claim))
 
 
 async def test_queue__takes_failures_and_what_is_given_back(client: AnyClient) -> None:

@@ -108,7 +108,7 @@ def test_log__of_an_unknown_job_is_not_found(target: Target) -> None:
         ("key", "", "must have 1 to 1024 bytes"),
         ("key", "ü" * 513, "must have 1 to 1024 bytes"),
         ("region", "", "must have 1 to 64 characters"),
-        ("file_size", -1, "must be bytes, not negative"),
+        ("file_size", -1, "must be bytes, 0 to 5 TiB"),
         ("duration_ms", -1, "must be 0 to 604800000 milliseconds"),
         ("duration_ms", 604800001, "must be 0 to 604800000 milliseconds"),
         ("error_code", "x", "belongs to an operation that failed"),
@@ -155,7 +155,7 @@ def test_log_many__names_what_is_wrong_and_logs_nothing(target: Target) -> None:
     given[5] |= {"duration_ms": 1.5, "job_id": "none", "filesize": 1}
 
     assert problems(target, "log_storage_operations", operations=given) == {
-        "operations[3].file_size": "must be bytes, not negative",
+        "operations[3].file_size": "must be bytes, 0 to 5 TiB",
         "operations[4].operation": "must be one of upload, download, delete, access",
         "operations[5].duration_ms": "must be a whole number that fits bigint",
         "operations[5].job_id": "must be a UUID",
