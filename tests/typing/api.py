@@ -38,6 +38,7 @@ from reelbase import (
     UserRole,
     VideoJob,
 )
+from reelbase.execution.paging import AsyncListing
 from reelbase.realtime.stream import AsyncEventStream, EventStream
 
 
@@ -54,6 +55,16 @@ def synchronous(client: Reelbase, job_id: UUID, element: ElementSpec) -> None:
     assert_type(client.jobs.watch(job_id), EventStream)
     for event in client.jobs.watch(job_id):
         assert_type(event, JobEvent)
+
+
+def lists(client: Reelbase) -> None:
+    for job in client.jobs.list():
+        assert_type(job, Job)
+    for access in client.access.list():
+        assert_type(access, UrlAccess)
+    for event in client.events.read_all():
+        assert_type(event, JobEvent)
+    assert_type(client.jobs.list().items, tuple[Job, ...])
 
 
 def services(client: Reelbase, job_id: UUID, element: ElementSpec, job: JobSpec) -> None:
@@ -84,6 +95,16 @@ def services(client: Reelbase, job_id: UUID, element: ElementSpec, job: JobSpec)
 async def asynchronous(client: AsyncReelbase, job_id: UUID, element: ElementSpec) -> None:
     getting = client.jobs.get(job_id)
     _ = assert_type(getting, Coroutine[Any, Any, Job])
+    listing = client.jobs.list()
+    _ = assert_type(listing, AsyncListing[JobPage])
+    async for job in listing:
+        assert_type(job, Job)
+    async for element_ in client.elements.find():
+        assert_type(element_, Element)
+    async for event in client.events.read_all():
+        assert_type(event, JobEvent)
+    async for job in await client.jobs.list():
+        assert_type(job, Job)
     assert_type(await getting, Job)
     assert_type(await client.jobs.list(), JobPage)
     assert_type(await client.elements.add(job_id, element), Element)

@@ -1,7 +1,9 @@
 """Jobs: one video to be rendered."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv6Address
+from typing import Any
 from uuid import UUID
 
 from pydantic import AwareDatetime
@@ -105,3 +107,8 @@ class JobPage(Page[Job]):
     """One page of jobs. `total` counts the jobs of all pages, where it was asked for."""
 
     total: int | None = None
+
+    def onward(self) -> Mapping[str, Any] | None:
+        onward = super().onward()
+        # Counted once: the next pages do without.
+        return None if onward is None else {**onward, "with_total": False}

@@ -6,7 +6,7 @@ from typing import Literal
 from uuid import UUID
 
 from reelbase.execution.call import Call
-from reelbase.execution.operation import M, Service, operation
+from reelbase.execution.operation import M, Service, listing, operation
 from reelbase.models import UrlAccess, UrlAccessGroup, UrlAccessPage, UrlAccessSpec, UrlAccessStatistics
 from reelbase.services.arguments import Address, Number
 
@@ -110,7 +110,7 @@ class Access(Service[M]):
             reads=("access",),
         )
 
-    @operation
+    @listing
     def list(
         self,
         *,

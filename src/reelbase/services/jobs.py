@@ -7,7 +7,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from reelbase.execution.call import Call
-from reelbase.execution.operation import M, Service, operation, stream
+from reelbase.execution.operation import M, Service, listing, operation, stream
 from reelbase.models import (
     ElementSpec,
     Job,
@@ -262,7 +262,7 @@ class Jobs(Service[M]):
         """
         return Watch(job_id, after_seq)
 
-    @operation
+    @listing
     def list(
         self,
         *,

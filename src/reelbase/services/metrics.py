@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from reelbase.execution.call import Call
-from reelbase.execution.operation import M, Service, operation
+from reelbase.execution.operation import M, Service, listing, operation
 from reelbase.models import Metric, MetricBucket, MetricSpec, MetricThreshold, Severity, SystemEventPage
 from reelbase.services.arguments import Number
 
@@ -116,7 +116,7 @@ class Metrics(Service[M]):
         """Forget the limits of a metric. Raises NotFound."""
         return Call("delete_metric_threshold", {"metric": metric}, MetricThreshold)
 
-    @operation
+    @listing
     def system_events(
         self,
         *,

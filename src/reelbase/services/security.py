@@ -7,7 +7,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from reelbase.execution.call import Call
-from reelbase.execution.operation import M, Service, operation
+from reelbase.execution.operation import M, Service, listing, operation
 from reelbase.models import RateLimit, SecurityEvent, SecurityEventPage, Severity, UserRole
 
 AddressOrNone = IPv4Address | IPv6Address | None
@@ -63,7 +63,7 @@ class Security(Service[M]):
             SecurityEvent,
         )
 
-    @operation
+    @listing
     def list_events(
         self,
         *,

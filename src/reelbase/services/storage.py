@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from reelbase.execution.call import Call
-from reelbase.execution.operation import M, Service, operation
+from reelbase.execution.operation import M, Service, listing, operation
 from reelbase.models import (
     StorageBucketUsage,
     StorageOperation,
@@ -73,7 +73,7 @@ class Storage(Service[M]):
             idempotent=all(item.idempotency_key is not None for item in given),
         )
 
-    @operation
+    @listing
     def list_failed(
         self,
         *,
@@ -150,7 +150,7 @@ class Storage(Service[M]):
             reads=("storage",),
         )
 
-    @operation
+    @listing
     def list(
         self,
         *,
