@@ -5,6 +5,7 @@ from reelbase.errors import (
     AuthenticationError,
     CallRefused,
     CallTimeout,
+    ClientClosed,
     ConfigurationError,
     Conflict,
     ConnectionFailed,
@@ -20,6 +21,7 @@ from reelbase.errors import (
     ServerFault,
     TransactionConflict,
     UnexpectedAnswer,
+    WrongLoop,
 )
 from reelbase.models import (
     ClaimedJob,
@@ -92,6 +94,7 @@ __all__ = [
     "ClaimState",
     "ClaimStatus",
     "ClaimedJob",
+    "ClientClosed",
     "ConfigurationError",
     "Conflict",
     "ConnectionFailed",
@@ -163,4 +166,5 @@ __all__ = [
     "UrlAccessStatistics",
     "UserRole",
     "VideoJob",
+    "WrongLoop",
 ]

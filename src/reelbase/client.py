@@ -1,14 +1,15 @@
 """The clients: where services, executors and the feed are put together."""
 
 import asyncio
+import warnings
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import supabase
-
+from reelbase.errors import ConfigurationError
 from reelbase.execution.call import Call
 from reelbase.execution.operation import Async, M, Sync
 from reelbase.execution.rest import AsyncRestExecutor, RestExecutor
@@ -20,6 +21,9 @@ from reelbase.realtime.stream import AsyncEventStream, EventStream
 from reelbase.realtime.watch import Watch
 from reelbase.services.table import Services
 from reelbase.settings import KeyName, Settings
+
+if TYPE_CHECKING:
+    import supabase
 
 DEFAULT_TIMEOUT = 10.0
 LIVE_BEAT = 10.0
@@ -33,17 +37,38 @@ class _Client(Services[M], ABC):
     """What both clients share.
 
     `key` is an API key of either kind. `access_token` is the JWT of whoever the client speaks for;
-    without one it speaks for the key. `timeout` is seconds a single request may take.
+    without one it speaks for the key. `timeout` is seconds that a call may take, repeats included.
     """
+
+    _executor: RestExecutor | AsyncRestExecutor
 
     def __init__(
         self, url: str, key: str, *, access_token: str | None = None, timeout: float = DEFAULT_TIMEOUT
     ) -> None:
-        super().__init__(*self._connect(url, key, access_token, timeout))
+        self._url = url
+        self._carry, self._follow = self._connect(url, key, access_token, _checked(timeout))
+        super().__init__(self._carry, self._follow)
 
     @abstractmethod
     def _connect(self, url: str, key: str, access_token: str | None, timeout: float) -> _Wires:
         """Make connections ready, and what services need of them."""
+
+    def with_timeout(self, seconds: float) -> Services[M]:
+        """The same services over the same connections, with another time for each call.
+
+        `client.with_timeout(2).jobs.get(id)` raises CallTimeout after two seconds, repeats included.
+        """
+        carry, timeout = self._carry, _checked(seconds)
+        return Services(lambda call: carry(replace(call, timeout=timeout)), self._follow)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._url}>"
+
+    def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
+        # Only who connected has something to close. With tracemalloc on, Python shows where it was made.
+        executor = getattr(self, "_executor", None)
+        if executor is not None and executor.opened:
+            warn(f"unclosed client {self!r}", ResourceWarning, source=self)
 
     @classmethod
     def from_env(cls, key: KeyName = "service_role") -> Self:
@@ -55,14 +80,16 @@ class _Client(Services[M], ABC):
 class AsyncReelbase(_Client[Async]):
     """reelbase for asyncio; of one event loop. Use it as `async with`, or call `aclose`."""
 
+    _executor: AsyncRestExecutor
+
     def _connect(self, url: str, key: str, access_token: str | None, timeout: float) -> _Wires:
         self._executor = AsyncRestExecutor(url, key, access_token=access_token, timeout=timeout)
         self._feeds = _Feeds(url, key, access_token, self._executor.run)
         return self._executor.run, self._feeds.open
 
     @property
-    def supabase(self) -> supabase.AsyncClient:
-        """The plain supabase-py client, for what reelbase does not do."""
+    def supabase(self) -> "supabase.AsyncClient":
+        """The plain supabase-py client, for what reelbase does not do; made when it is first asked for."""
         return self._executor.supabase
 
     async def aclose(self) -> None:
@@ -82,28 +109,23 @@ class AsyncReelbase(_Client[Async]):
 class Reelbase(_Client[Sync]):
     """reelbase for synchronous code. Use it as `with`, or call `close`."""
 
+    _executor: RestExecutor
+
     def _connect(self, url: str, key: str, access_token: str | None, timeout: float) -> _Wires:
         self._executor = RestExecutor(url, key, access_token=access_token, timeout=timeout)
         self._loop = BackgroundLoop()
-        self._feeds = _Feeds(url, key, access_token, self._carry_in_thread)
-        return self._executor.run, self._open
+        self._feeds = _Feeds(url, key, access_token, _in_thread(self._executor))
+        return self._executor.run, _opener(self._feeds, self._loop)
 
     @property
-    def supabase(self) -> supabase.Client:
-        """The plain supabase-py client, for what reelbase does not do."""
+    def supabase(self) -> "supabase.Client":
+        """The plain supabase-py client, for what reelbase does not do; made when it is first asked for."""
         return self._executor.supabase
 
     def close(self) -> None:
         """Close all connections, streams and the background thread. Harmless when done twice."""
         self._loop.close()
         self._executor.close()
-
-    def _open(self, watch: Watch) -> EventStream:
-        return EventStream(self._feeds.open(watch), self._loop)
-
-    async def _carry_in_thread(self, call: Any) -> Any:
-        # A worker thread, so that one slow read of the log does not hold up other streams.
-        return await asyncio.to_thread(self._executor.run, call)
 
     def __enter__(self) -> Self:
         return self
@@ -112,6 +134,26 @@ class Reelbase(_Client[Sync]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _checked(timeout: float) -> float:
+    if not timeout > 0:
+        raise ConfigurationError(f"A timeout of {timeout} seconds leaves no time.", hint="Give more than 0.")
+    return timeout
+
+
+# Functions, not methods of the client: it should not be part of a cycle, so that a forgotten one is noticed
+# at once.
+def _opener(feeds: "_Feeds", loop: BackgroundLoop) -> Callable[[Watch], EventStream]:
+    return lambda watch: EventStream(feeds.open(watch), loop)
+
+
+def _in_thread(executor: RestExecutor) -> Carry:
+    async def carry(call: Call[Any]) -> Any:
+        # A worker thread, so that one slow read of the log does not hold up other streams.
+        return await asyncio.to_thread(executor.run, call)
+
+    return carry
 
 
 class _Feeds:

@@ -2,6 +2,8 @@
 
     ReelbaseError
     ├── ConfigurationError        a setting is missing or wrong
+    ├── ClientClosed              the client was closed before
+    ├── WrongLoop                 the client belongs to another event loop
     ├── ConnectionFailed          no answer: refused, reset, unreachable
     ├── CallTimeout               no answer in time, here or in the database
     ├── UnexpectedAnswer          an answer that does not fit the operation
@@ -30,6 +32,7 @@ __all__ = [
     "AuthenticationError",
     "CallRefused",
     "CallTimeout",
+    "ClientClosed",
     "ConfigurationError",
     "Conflict",
     "ConnectionFailed",
@@ -45,6 +48,7 @@ __all__ = [
     "ServerFault",
     "TransactionConflict",
     "UnexpectedAnswer",
+    "WrongLoop",
 ]
 
 
@@ -73,6 +77,14 @@ class ReelbaseError(Exception):
 
 class ConfigurationError(ReelbaseError):
     """A setting is missing or wrong; the message names it."""
+
+
+class ClientClosed(ReelbaseError):
+    """The client was closed, before the call or during it; then a write may have taken effect."""
+
+
+class WrongLoop(ReelbaseError):
+    """An AsyncReelbase was used in one event loop, and then in another: each needs its own."""
 
 
 class ConnectionFailed(ReelbaseError):
@@ -113,6 +125,7 @@ class Answer:
     status: int | None = None
     hint: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    retry_after: float | None = None
 
 
 class CallRefused(ReelbaseError):
@@ -131,6 +144,7 @@ class CallRefused(ReelbaseError):
         self.sqlstate = answer.sqlstate
         self.status = answer.status
         self.details = answer.details
+        self._retry_after = answer.retry_after
 
     @classmethod
     def best_class(cls, answer: Answer) -> type["CallRefused"]:
@@ -143,6 +157,12 @@ class CallRefused(ReelbaseError):
     def constraint(self) -> str | None:
         """The name of the constraint that was in the way, when one was."""
         return self.details.get("constraint")
+
+    @property
+    def retry_after(self) -> float | None:
+        """In how many seconds to come again, where the server tells."""
+        seconds = self.details.get("retry_after")
+        return float(seconds) if isinstance(seconds, int | float) else self._retry_after
 
 
 def _status(answer: Answer) -> str:
@@ -221,15 +241,9 @@ class LeaseLost(Conflict, answers=("lease_lost",)):
 
 
 class RateLimited(CallRefused, answers=("rate_limited", "429")):
-    """Too many calls."""
+    """Too many calls; `retry_after` says when there is room again."""
 
     transient = True
-
-    @property
-    def retry_after(self) -> float | None:
-        """Seconds until there is room again, where the server tells."""
-        seconds = self.details.get("retry_after")
-        return float(seconds) if isinstance(seconds, int | float) else None
 
 
 # A gateway without its server (Cloudflare, in front of hosted projects, has numbers of its own), or overload.

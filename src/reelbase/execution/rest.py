@@ -1,102 +1,200 @@
-"""Carrying calls through the Data API, with supabase-py."""
+"""Carrying calls through the Data API: retry around translation around the transport."""
 
+import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import httpx
-import supabase
 import tenacity
-from supabase import AsyncClientOptions, ClientOptions
 
-from reelbase.errors import ReelbaseError
+from reelbase.errors import ReelbaseError, WrongLoop
 from reelbase.execution.call import Call
+from reelbase.execution.http import AsyncHttpTransport, HttpTransport
 from reelbase.execution.retry import RetryPolicy
-from reelbase.execution.translation import last_status, translated
+from reelbase.execution.translation import read_reply
+
+if TYPE_CHECKING:
+    import supabase
 
 T = TypeVar("T")
+
+
+class _Errand(Generic[T]):
+    """A call on its way: its request, its time, how often it was sent."""
+
+    __slots__ = ("began", "body", "call", "deadline", "failed", "sent")
+
+    def __init__(self, call: Call[T], timeout: float) -> None:
+        self.call = call
+        self.began = time.monotonic()
+        self.deadline = self.began + (call.timeout or timeout)
+        self.body: bytes | None = None
+        self.sent = 0
+        self.failed: ReelbaseError | None = None
+
+    def request(self) -> tuple[str, bytes, float]:
+        """What to send: function, body, and the seconds that are left for it."""
+        if self.body is None:
+            self.body = self.call.body()
+        self.sent += 1
+        return self.call.function, self.body, max(self.deadline - time.monotonic(), 0.001)
+
+    def report(self, error: ReelbaseError) -> None:
+        """Put on an error what only the executor knows."""
+        error.function = self.call.function
+        error.arguments = self.call.shown_arguments()
+        error.duration = time.monotonic() - self.began
+        error.retries = max(self.sent - 1, 0)
+
+    def raise_first(self) -> None:
+        """Tenacity counts the attempt that failed before it was called."""
+        if self.failed is not None:
+            first, self.failed = self.failed, None
+            raise first
 
 
 class RestExecutor:
     """Carries calls for `Reelbase`. Owns the HTTP connections; `close` them."""
 
     def __init__(self, url: str, key: str, *, access_token: str | None, timeout: float) -> None:
-        self._http = httpx.Client(timeout=timeout, http2=True, event_hooks={"response": [_remember_status]})
-        self.supabase = supabase.create_client(
-            url, key, ClientOptions(httpx_client=self._http, **_options(access_token))
-        )
+        self._url = url
+        self._headers = _headers(key, access_token)
+        self._timeout = timeout
+        self._transport = HttpTransport(url)
         self._retry = RetryPolicy()
+        self._supabase: supabase.Client | None = None
 
     def run(self, call: Call[T]) -> T:
-        retrying = tenacity.Retrying(**self._retry.options(call))
-        with _reported(call, retrying):
-            answer: T = retrying(lambda: self._send(call))
+        errand = _Errand(call, self._timeout)
+        try:
+            try:
+                return self._send(errand)
+            except ReelbaseError as error:
+                if not self._retry.allows(call, error):
+                    raise
+                errand.failed = error
+            # Tenacity only from the first failure on: a call that succeeds should not pay for it.
+            retrying = tenacity.Retrying(**self._retry.options(errand.deadline))
+            answer: T = retrying(self._send, errand)
+        except ReelbaseError as error:
+            errand.report(error)
+            raise
         return answer
 
-    def _send(self, call: Call[T]) -> T:
-        with translated(call):
-            answer = self.supabase.rpc(call.function, call.payload()).execute()
-        return call.parse(answer.data)
+    def _send(self, errand: _Errand[T]) -> T:
+        errand.raise_first()
+        function, body, seconds = errand.request()
+        return read_reply(errand.call, self._transport.send(function, body, self._headers, seconds))
+
+    @property
+    def supabase(self) -> "supabase.Client":
+        if self._supabase is None:
+            import supabase  # noqa: PLC0415  # half a second that most programs need not spend
+
+            options = supabase.ClientOptions(**_options(self._headers))
+            self._supabase = supabase.create_client(self._url, self._headers["apikey"], options)
+        return self._supabase
+
+    @property
+    def opened(self) -> bool:
+        """Whether there is something to close."""
+        return self._transport.opened or self._supabase is not None
 
     def close(self) -> None:
-        self._http.close()
+        self._transport.close()
+        if self._supabase is not None:
+            self._supabase.postgrest.aclose()
+            self._supabase = None
 
 
 class AsyncRestExecutor:
     """Carries calls for `AsyncReelbase`. Owns the HTTP connections; `close` them."""
 
     def __init__(self, url: str, key: str, *, access_token: str | None, timeout: float) -> None:
-        self._http = httpx.AsyncClient(
-            timeout=timeout, http2=True, event_hooks={"response": [_remember_status_async]}
-        )
-        self.supabase = supabase.AsyncClient(
-            url, key, AsyncClientOptions(httpx_client=self._http, **_options(access_token))
-        )
+        self._url = url
+        self._headers = _headers(key, access_token)
+        self._timeout = timeout
+        self._transport = AsyncHttpTransport(url)
         self._retry = RetryPolicy()
+        self._loop = BoundLoop()
+        self._supabase: supabase.AsyncClient | None = None
 
     async def run(self, call: Call[T]) -> T:
-        retrying = tenacity.AsyncRetrying(**self._retry.options(call))
-        with _reported(call, retrying):
-            return await retrying(self._send, call)
+        self._loop.check()
+        errand = _Errand(call, self._timeout)
+        try:
+            try:
+                return await self._send(errand)
+            except ReelbaseError as error:
+                if not self._retry.allows(call, error):
+                    raise
+                errand.failed = error
+            retrying = tenacity.AsyncRetrying(**self._retry.options(errand.deadline))
+            return await retrying(self._send, errand)
+        except ReelbaseError as error:
+            errand.report(error)
+            raise
 
-    async def _send(self, call: Call[T]) -> T:
-        with translated(call):
-            answer = await self.supabase.rpc(call.function, call.payload()).execute()
-        return call.parse(answer.data)
+    async def _send(self, errand: _Errand[T]) -> T:
+        errand.raise_first()
+        function, body, seconds = errand.request()
+        return read_reply(errand.call, await self._transport.send(function, body, self._headers, seconds))
+
+    @property
+    def supabase(self) -> "supabase.AsyncClient":
+        if self._supabase is None:
+            import supabase  # noqa: PLC0415  # half a second that most programs need not spend
+
+            options = supabase.AsyncClientOptions(**_options(self._headers))
+            self._supabase = supabase.AsyncClient(self._url, self._headers["apikey"], options)
+        return self._supabase
+
+    @property
+    def opened(self) -> bool:
+        """Whether there is something to close."""
+        return self._transport.opened or self._supabase is not None
 
     async def close(self) -> None:
-        await self._http.aclose()
+        await self._transport.close()
+        if self._supabase is not None:
+            await self._supabase.postgrest.aclose()
+            self._supabase = None
 
 
-def _options(access_token: str | None) -> dict[str, Any]:
-    # Nobody signs in through these clients, so there is no session to keep or to refresh.
-    headers = {"Authorization": f"Bearer {access_token}"} if access_token else {}
+class BoundLoop:
+    """The event loop that a client belongs to: the one it is first used in."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def check(self) -> None:
+        """Raises WrongLoop in any other."""
+        running = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = running
+        elif self._loop is not running:
+            raise WrongLoop(
+                "This AsyncReelbase belongs to another event loop.",
+                hint="Make one in each loop, inside of what asyncio.run runs.",
+            )
+
+
+def _headers(key: str, access_token: str | None) -> dict[str, str]:
     return {
-        "headers": headers,
+        "apikey": key,
+        "Authorization": f"Bearer {access_token or key}",
+        "Content-Type": "application/json",
+        "Accept": "application/json",
+        "Content-Profile": "public",
+        "X-Client-Info": "reelbase-py",
+    }
+
+
+def _options(headers: Mapping[str, str]) -> dict[str, Any]:
+    # Nobody signs in through these clients, so there is no session to keep or to refresh.
+    return {
+        "headers": {"Authorization": headers["Authorization"]},
         "auto_refresh_token": False,
         "persist_session": False,
         "postgrest_client_retry": False,
     }
-
-
-@contextmanager
-def _reported(call: Call[Any], retrying: tenacity.BaseRetrying) -> Iterator[None]:
-    """Put on an error what only the executor knows."""
-    started = time.monotonic()
-    try:
-        yield
-    except ReelbaseError as error:
-        error.function = call.function
-        error.arguments = call.shown_arguments()
-        error.duration = time.monotonic() - started
-        error.retries = retrying.statistics.get("attempt_number", 1) - 1
-        raise
-
-
-def _remember_status(response: httpx.Response) -> None:
-    last_status.set(response.status_code)
-
-
-async def _remember_status_async(response: httpx.Response) -> None:
-    last_status.set(response.status_code)

@@ -20,7 +20,7 @@ from reelbase.models import (
     VideoJob,
 )
 from reelbase.realtime.watch import Watch
-from reelbase.services.arguments import Address, Number
+from reelbase.services.arguments import Address, Number, each_with_key, key_or_new
 
 Sort = Literal["created_at", "finished_at"]
 
@@ -77,10 +77,10 @@ class Jobs(Service[M]):
                 "priority": priority,
                 "max_retries": max_retries,
                 "available_at": available_at,
-                "idempotency_key": idempotency_key,
+                "idempotency_key": key_or_new(idempotency_key),
             },
             Job,
-            idempotent=idempotency_key is not None,
+            idempotent=True,
         )
 
     @operation
@@ -90,12 +90,11 @@ class Jobs(Service[M]):
         A problem of one is named `jobs[2].width`. One whose `idempotency_key` was given before is the job
         that it made then.
         """
-        given = tuple(jobs)
         return Call(
             "create_jobs",
-            {"jobs": given},
+            {"jobs": each_with_key(jobs)},
             list[Job],
-            idempotent=all(job.idempotency_key is not None for job in given),
+            idempotent=True,
         )
 
     @operation
@@ -141,10 +140,10 @@ class Jobs(Service[M]):
                 "priority": priority,
                 "max_retries": max_retries,
                 "available_at": available_at,
-                "idempotency_key": idempotency_key,
+                "idempotency_key": key_or_new(idempotency_key),
             },
             VideoJob,
-            idempotent=idempotency_key is not None,
+            idempotent=True,
         )
 
     @operation
