@@ -23,6 +23,9 @@ from reelbase.errors import (
     UnexpectedAnswer,
     WrongLoop,
 )
+from reelbase.execution.identity import TokenProvider
+from reelbase.execution.signing import SigningKey
+from reelbase.execution.telemetry import CallReport, Hooks, correlation
 from reelbase.models import (
     ClaimedJob,
     ClaimOutcome,
@@ -89,6 +92,7 @@ __all__ = [
     "AsyncReelbase",
     "AuthenticationError",
     "CallRefused",
+    "CallReport",
     "CallTimeout",
     "ClaimOutcome",
     "ClaimState",
@@ -109,6 +113,7 @@ __all__ = [
     "EventType",
     "EventsMissing",
     "FitMode",
+    "Hooks",
     "InvalidArgument",
     "InvalidTransition",
     "Job",
@@ -143,6 +148,7 @@ __all__ = [
     "ServerFault",
     "Settings",
     "Severity",
+    "SigningKey",
     "StatisticsRefresh",
     "StepPerformance",
     "StorageBucketUsage",
@@ -157,6 +163,7 @@ __all__ = [
     "SystemStats",
     "ThresholdState",
     "TimelineStep",
+    "TokenProvider",
     "TransactionConflict",
     "UnexpectedAnswer",
     "UrlAccess",
@@ -167,4 +174,5 @@ __all__ = [
     "UserRole",
     "VideoJob",
     "WrongLoop",
+    "correlation",
 ]

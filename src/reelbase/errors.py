@@ -70,6 +70,8 @@ class ReelbaseError(Exception):
         """Seconds from the first attempt to the error."""
         self.retries: int = 0
         """Attempts after the first."""
+        self.correlation_id: str | None = None
+        """What the server saw as x-correlation-id, and stands in the log records of this client."""
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}" if self.hint else self.message

@@ -1,20 +1,23 @@
 """Carrying calls through the Data API: retry around translation around the transport."""
 
 import asyncio
+import copy
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import tenacity
 
 from reelbase.errors import ReelbaseError, WrongLoop
 from reelbase.execution.call import Call
 from reelbase.execution.http import AsyncHttpTransport, HttpTransport
+from reelbase.execution.identity import Identity
 from reelbase.execution.retry import RetryPolicy
+from reelbase.execution.telemetry import attempt_headers
 from reelbase.execution.translation import read_reply
 
 if TYPE_CHECKING:
-    import supabase
+    from reelbase.execution.plain import AsyncPlainClient, PlainClient
 
 T = TypeVar("T")
 
@@ -56,13 +59,18 @@ class _Errand(Generic[T]):
 class RestExecutor:
     """Carries calls for `Reelbase`. Owns the HTTP connections; `close` them."""
 
-    def __init__(self, url: str, key: str, *, access_token: str | None, timeout: float) -> None:
+    def __init__(self, url: str, identity: Identity, *, timeout: float) -> None:
         self._url = url
-        self._headers = _headers(key, access_token)
+        self._identity = identity
         self._timeout = timeout
         self._transport = HttpTransport(url)
+        self._is_guest = False
         self._retry = RetryPolicy()
-        self._supabase: supabase.Client | None = None
+        self._supabase: PlainClient | None = None
+
+    def speaking_as(self, identity: Identity) -> "RestExecutor":
+        """An executor for another identity, over the same connections; closing it leaves them open."""
+        return _guest(self, identity)
 
     def run(self, call: Call[T]) -> T:
         errand = _Errand(call, self._timeout)
@@ -84,24 +92,27 @@ class RestExecutor:
     def _send(self, errand: _Errand[T]) -> T:
         errand.raise_first()
         function, body, seconds = errand.request()
-        return read_reply(errand.call, self._transport.send(function, body, self._headers, seconds))
+        return read_reply(
+            errand.call, self._transport.send(function, body, _headers(self._identity), seconds)
+        )
 
     @property
-    def supabase(self) -> "supabase.Client":
+    def supabase(self) -> "PlainClient":
         if self._supabase is None:
-            import supabase  # noqa: PLC0415  # half a second that most programs need not spend
+            from reelbase.execution.plain import PlainClient  # noqa: PLC0415  # half a second to import
 
-            options = supabase.ClientOptions(**_options(self._headers))
-            self._supabase = supabase.create_client(self._url, self._headers["apikey"], options)
+            self._supabase = PlainClient(self._url, self._identity)
+        self._supabase.take(self._identity.token)
         return self._supabase
 
     @property
     def opened(self) -> bool:
         """Whether there is something to close."""
-        return self._transport.opened or self._supabase is not None
+        return (self._transport.opened and not self._is_guest) or self._supabase is not None
 
     def close(self) -> None:
-        self._transport.close()
+        if not self._is_guest:
+            self._transport.close()
         if self._supabase is not None:
             self._supabase.postgrest.aclose()
             self._supabase = None
@@ -110,14 +121,19 @@ class RestExecutor:
 class AsyncRestExecutor:
     """Carries calls for `AsyncReelbase`. Owns the HTTP connections; `close` them."""
 
-    def __init__(self, url: str, key: str, *, access_token: str | None, timeout: float) -> None:
+    def __init__(self, url: str, identity: Identity, *, timeout: float) -> None:
         self._url = url
-        self._headers = _headers(key, access_token)
+        self._identity = identity
         self._timeout = timeout
         self._transport = AsyncHttpTransport(url)
+        self._is_guest = False
         self._retry = RetryPolicy()
         self._loop = BoundLoop()
-        self._supabase: supabase.AsyncClient | None = None
+        self._supabase: AsyncPlainClient | None = None
+
+    def speaking_as(self, identity: Identity) -> "AsyncRestExecutor":
+        """An executor for another identity, over the same connections; closing it leaves them open."""
+        return _guest(self, identity)
 
     async def run(self, call: Call[T]) -> T:
         self._loop.check()
@@ -138,24 +154,27 @@ class AsyncRestExecutor:
     async def _send(self, errand: _Errand[T]) -> T:
         errand.raise_first()
         function, body, seconds = errand.request()
-        return read_reply(errand.call, await self._transport.send(function, body, self._headers, seconds))
+        return read_reply(
+            errand.call, await self._transport.send(function, body, _headers(self._identity), seconds)
+        )
 
     @property
-    def supabase(self) -> "supabase.AsyncClient":
+    def supabase(self) -> "AsyncPlainClient":
         if self._supabase is None:
-            import supabase  # noqa: PLC0415  # half a second that most programs need not spend
+            from reelbase.execution.plain import AsyncPlainClient  # noqa: PLC0415  # half a second to import
 
-            options = supabase.AsyncClientOptions(**_options(self._headers))
-            self._supabase = supabase.AsyncClient(self._url, self._headers["apikey"], options)
+            self._supabase = AsyncPlainClient(self._url, self._identity)
+        self._supabase.take(self._identity.token)
         return self._supabase
 
     @property
     def opened(self) -> bool:
         """Whether there is something to close."""
-        return self._transport.opened or self._supabase is not None
+        return (self._transport.opened and not self._is_guest) or self._supabase is not None
 
     async def close(self) -> None:
-        await self._transport.close()
+        if not self._is_guest:
+            await self._transport.close()
         if self._supabase is not None:
             await self._supabase.postgrest.aclose()
             self._supabase = None
@@ -179,22 +198,22 @@ class BoundLoop:
             )
 
 
-def _headers(key: str, access_token: str | None) -> dict[str, str]:
-    return {
-        "apikey": key,
-        "Authorization": f"Bearer {access_token or key}",
-        "Content-Type": "application/json",
-        "Accept": "application/json",
-        "Content-Profile": "public",
-        "X-Client-Info": "reelbase-py",
-    }
+ExecutorT = TypeVar("ExecutorT", RestExecutor, AsyncRestExecutor)
 
 
-def _options(headers: Mapping[str, str]) -> dict[str, Any]:
-    # Nobody signs in through these clients, so there is no session to keep or to refresh.
-    return {
-        "headers": {"Authorization": headers["Authorization"]},
-        "auto_refresh_token": False,
-        "persist_session": False,
-        "postgrest_client_retry": False,
-    }
+def _guest(host: ExecutorT, identity: Identity) -> ExecutorT:
+    guest = copy.copy(host)
+    guest._identity, guest._supabase, guest._is_guest = identity, None, True  # noqa: SLF001  # its own copy
+    return guest
+
+
+_HEADERS = {
+    "Content-Type": "application/json",
+    "Accept": "application/json",
+    "Content-Profile": "public",
+    "X-Client-Info": "reelbase-py",
+}
+
+
+def _headers(identity: Identity) -> Mapping[str, str]:
+    return {**_HEADERS, **identity.headers(), **attempt_headers()}

@@ -6,7 +6,7 @@ runs sessions begins a new one (`realtime/live.py`).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,14 +20,24 @@ if TYPE_CHECKING:
     from realtime import AsyncRealtimeClient, RealtimeSubscribeStates
 
 
+# Should a provider's tokens live shorter than that, the server is told of each only so often.
+_SHORTEST_RENEWAL = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class RealtimeEndpoint:
     """Where Realtime is and who asks. Keys do not show in the repr."""
 
     url: str
     key: str = field(repr=False)
-    access_token: str | None = field(default=None, repr=False)
+    token: Callable[[], Awaitable[str]] | None = field(default=None, repr=False)
+    """Tells a token that is valid for a while; the key speaks where there is none."""
+    due_in: Callable[[], float | None] = field(default=lambda: None, repr=False)
+    """In how many seconds the token should be renewed; None if never."""
     join_timeout: float = 10.0
+
+    async def fresh_token(self) -> str:
+        return self.key if self.token is None else await self.token()
 
 
 class ChannelEnded(ConnectionFailed):
@@ -75,7 +85,6 @@ async def joined(
     from realtime import AsyncRealtimeClient, RealtimePostgresChangesListenEvent  # noqa: PLC0415
 
     client = AsyncRealtimeClient(endpoint.url, endpoint.key, auto_reconnect=False, max_retries=1)
-    client.access_token = endpoint.access_token or endpoint.key
     channel = Channel(deliver)
     topic = client.channel(f"job_events:{filter_}")
     topic.on_postgres_changes(
@@ -86,16 +95,34 @@ async def joined(
         filter=filter_,
     )
     topic.on_system(channel.on_system)
+    renewal = None
     try:
-        await _join(client, topic, channel, endpoint.join_timeout)
+        await _join(client, topic, channel, endpoint)
+        renewal = asyncio.create_task(_renew(client, channel, endpoint), name="reelbase-token")
         yield channel
     finally:
+        if renewal is not None:
+            renewal.cancel()
+            await asyncio.wait({renewal})
         await client.close()
 
 
-async def _join(client: "AsyncRealtimeClient", topic: Any, channel: Channel, seconds: float) -> None:
+async def _renew(client: "AsyncRealtimeClient", channel: Channel, endpoint: RealtimeEndpoint) -> None:
+    """Send fresh tokens while the channel lives: with an expired one the server closes it."""
     try:
-        async with asyncio.timeout(seconds):
+        while (seconds := endpoint.due_in()) is not None:
+            await asyncio.sleep(max(seconds, _SHORTEST_RENEWAL))
+            await client.set_auth(await endpoint.fresh_token())
+    except Exception as error:  # noqa: BLE001  # whatever it is, the next session begins with a new token
+        channel.end(f"its token could not be renewed: {error}")
+
+
+async def _join(
+    client: "AsyncRealtimeClient", topic: Any, channel: Channel, endpoint: RealtimeEndpoint
+) -> None:
+    try:
+        async with asyncio.timeout(endpoint.join_timeout):
+            client.access_token = await endpoint.fresh_token()
             await client.connect()
             _watch_reader(client, channel)
             await topic.subscribe(channel.on_state)
