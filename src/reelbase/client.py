@@ -7,6 +7,8 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
+from ipaddress import ip_address
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -22,6 +24,7 @@ from reelbase.realtime.feed import Carry, Counts, follow
 from reelbase.realtime.live import LiveRows
 from reelbase.realtime.stream import AsyncEventStream, EventStream
 from reelbase.realtime.watch import Watch
+from reelbase.services.arguments import Address
 from reelbase.services.table import Services
 from reelbase.settings import KeyName, Settings
 
@@ -106,6 +109,25 @@ class _Client(Services[M], ABC):
         if callable(token):
             return self._guest(Identity(self._identity.key, token_provider=token))
         return self._guest(Identity(self._identity.key, access_token=token))
+
+    def as_client(self, client_ip: Address) -> Self:
+        """A client that speaks for an anonymous client of a backend, which is known by its address alone.
+
+        The database then shows and creates what it would if that client had called: its own jobs, live too,
+        within its rate limit. For backends with a signing key, which vouches for the address; else raises
+        ConfigurationError. Take the address from the connection or a proxy of yours, never from what the
+        client itself says. Like `as_user` in everything else.
+        """
+        key = self._signing_key
+        if key is None:
+            raise ConfigurationError(
+                "There is no key to vouch for an address with.",
+                hint="Set SUPABASE_JWT_SECRET or REELBASE_SIGNING_KEY, or give the client signing_key.",
+            )
+        claims = {"role": "anon", "client_ip": str(ip_address(str(client_ip)))}
+        return self._guest(
+            Identity(self._identity.key, token_provider=lambda: key.sign(claims, timedelta(hours=1)))
+        )
 
     def _guest(self, identity: Identity) -> Self:
         guest = copy.copy(self)
