@@ -12,6 +12,8 @@ from reelbase.errors import (
     EventsMissing,
     InvalidArgument,
     InvalidTransition,
+    JobFailed,
+    JobUnfinished,
     LeaseLost,
     NotFound,
     PermissionDenied,
@@ -86,10 +88,12 @@ from reelbase.models import (
     UserRole,
     VideoJob,
 )
+from reelbase.services.running import AsyncRunningJob, RunningJob
 from reelbase.settings import Settings
 
 __all__ = [
     "AsyncReelbase",
+    "AsyncRunningJob",
     "AuthenticationError",
     "CallRefused",
     "CallReport",
@@ -121,11 +125,13 @@ __all__ = [
     "JobDay",
     "JobDetails",
     "JobEvent",
+    "JobFailed",
     "JobHour",
     "JobPage",
     "JobSpec",
     "JobStatistics",
     "JobStatus",
+    "JobUnfinished",
     "LeaseLost",
     "Metric",
     "MetricBucket",
@@ -142,6 +148,7 @@ __all__ = [
     "ReelbaseError",
     "ResponseType",
     "RetentionResult",
+    "RunningJob",
     "SchemaProblem",
     "SecurityEvent",
     "SecurityEventPage",

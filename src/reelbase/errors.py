@@ -8,6 +8,8 @@
     ├── CallTimeout               no answer in time, here or in the database
     ├── UnexpectedAnswer          an answer that does not fit the operation
     ├── EventsMissing             the log no longer goes back that far
+    ├── JobUnfinished             a job took longer than somebody would wait; `job`
+    ├── JobFailed                 a job did not end well, and was checked; `job`
     └── CallRefused               the server said no; `error` tells programs why
         ├── AuthenticationError   the key or token is not accepted
         ├── PermissionDenied      the caller may not do this
@@ -26,7 +28,10 @@ SQLSTATE's class, else the HTTP status: `CallRefused.best_class`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from reelbase.models.job import Job
 
 __all__ = [
     "AuthenticationError",
@@ -39,6 +44,8 @@ __all__ = [
     "EventsMissing",
     "InvalidArgument",
     "InvalidTransition",
+    "JobFailed",
+    "JobUnfinished",
     "LeaseLost",
     "NotFound",
     "PermissionDenied",
@@ -103,6 +110,24 @@ class CallTimeout(ReelbaseError):
 
 class EventsMissing(ReelbaseError):
     """The log no longer holds the events that were asked for: read the job and watch from its `event_seq`."""
+
+
+class JobUnfinished(ReelbaseError):
+    """A job took longer than its caller would wait; it goes on. `job` is what was known of it last."""
+
+    transient = True
+
+    def __init__(self, message: str, job: "Job", *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.job = job
+
+
+class JobFailed(ReelbaseError):
+    """A job ended, and not in `completed`."""
+
+    def __init__(self, message: str, job: "Job") -> None:
+        super().__init__(message)
+        self.job = job
 
 
 class UnexpectedAnswer(ReelbaseError):

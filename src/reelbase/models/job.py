@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from pydantic import AwareDatetime
 
+from reelbase.errors import JobFailed
 from reelbase.models.base import JsonObject, Model, OpenEnum, Page
 from reelbase.models.element import ElementSpec
 from reelbase.models.timeline import ProcessingStep
@@ -101,6 +102,13 @@ class Job(Model):
     started_at: AwareDatetime | None
     completed_at: AwareDatetime | None
     finished_at: AwareDatetime | None
+
+    def check(self) -> Self:
+        """This job, unless it has ended otherwise than well: then JobFailed is raised."""
+        if self.is_terminal and self.status is not JobStatus.COMPLETED:
+            reason = f": {self.error_message}" if self.error_message else "."
+            raise JobFailed(f"Job {self.id} ended as {self.status}{reason}", self)
+        return self
 
 
 class JobPage(Page[Job]):
