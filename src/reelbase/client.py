@@ -1,6 +1,8 @@
 """The clients: where services, executors and the feed are put together."""
 
 import asyncio
+import inspect
+import tracemalloc
 import warnings
 import weakref
 from abc import ABC, abstractmethod
@@ -46,6 +48,8 @@ class _Client(Services[M], ABC):
         self, url: str, key: str, *, access_token: str | None = None, timeout: float = DEFAULT_TIMEOUT
     ) -> None:
         self._url = url
+        # Python 3.11 does not find it by `source` for objects with a __dict__.
+        self._place = _place() if tracemalloc.is_tracing() else ""
         self._carry, self._follow = self._connect(url, key, access_token, _checked(timeout))
         super().__init__(self._carry, self._follow)
 
@@ -65,10 +69,10 @@ class _Client(Services[M], ABC):
         return f"<{type(self).__name__} {self._url}>"
 
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
-        # Only who connected has something to close. With tracemalloc on, Python shows where it was made.
+        # Only who connected has something to close.
         executor = getattr(self, "_executor", None)
         if executor is not None and executor.opened:
-            warn(f"unclosed client {self!r}", ResourceWarning, source=self)
+            warn(f"unclosed client {self!r}{self._place}", ResourceWarning, source=self)
 
     @classmethod
     def from_env(cls, key: KeyName = "service_role") -> Self:
@@ -134,6 +138,14 @@ class Reelbase(_Client[Sync]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _place() -> str:
+    """Where the client is being made, for a message."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
+    return "" if frame is None else f", made at {frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 def _checked(timeout: float) -> float:
