@@ -2,6 +2,8 @@
 
 import asyncio
 import copy
+import inspect
+import tracemalloc
 import warnings
 import weakref
 from abc import ABC, abstractmethod
@@ -70,6 +72,8 @@ class _Client(Services[M], ABC):
         # Under the same names, so that a traceback that shows local variables shows none of them.
         key, access_token = Secret(key), None if access_token is None else Secret(access_token)
         self._url = url
+        # Python 3.11 does not find it by `source` for objects with a __dict__.
+        self._place = _place() if tracemalloc.is_tracing() else ""
         self._identity = Identity(key, access_token, token_provider)
         self._signing_key = signing_key
         self._telemetry = Telemetry(slow_call=slow_call, address=url)
@@ -149,10 +153,10 @@ class _Client(Services[M], ABC):
         return f"<{type(self).__name__} {self._url}>"
 
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
-        # Only who connected has something to close. With tracemalloc on, Python shows where it was made.
+        # Only who connected has something to close.
         executor = getattr(self, "_executor", None)
         if executor is not None and executor.opened:
-            warn(f"unclosed client {self!r}", ResourceWarning, source=self)
+            warn(f"unclosed client {self!r}{self._place}", ResourceWarning, source=self)
 
     @classmethod
     def from_env(cls, key: KeyName = "service_role") -> Self:
@@ -244,6 +248,14 @@ class Reelbase(_Client[Sync]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _place() -> str:
+    """Where the client is being made, for a message."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
+    return "" if frame is None else f", made at {frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 def _checked(timeout: float) -> float:

@@ -239,17 +239,17 @@ def test_asynchronous_provider__is_not_for_synchronous_code(target: Target) -> N
 async def test_stream__goes_on_live_past_the_expiry_of_its_token(
     service: AsyncReelbase, target: Target, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    provider = Provider(target, lifetime=2)
+    provider = Provider(target, lifetime=3)
     client = make(kind, target, token_provider=provider)
     job = await service.jobs.create("mp4", 64, 64, user_id=provider.user_id)
     events = client.jobs.watch(job.id)
     await next_of(events)
 
-    async def live_with_the_third_token() -> None:
-        assert len(provider.tokens) > 2
+    async def live_past_the_first_token() -> None:
+        assert len(provider.tokens) > 3
 
     following = asyncio.create_task(rest_of(events))
-    await eventually(live_with_the_third_token)
+    await eventually(live_past_the_first_token)
     await service.jobs.cancel(job.id)
 
     assert (await following)[-1].status is JobStatus.CANCELLED

@@ -18,9 +18,9 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from reelbase import AsyncReelbase, CallReport, NotFound, Reelbase, ServerFault, correlation
+from reelbase import AsyncReelbase, CallRefused, CallReport, NotFound, Reelbase, ServerFault, correlation
 from reelbase.execution.call import Call
-from support import AnyClient, Target, done
+from support import AnyClient, Target, done, eventually
 
 
 def records(caplog: pytest.LogCaptureFixture) -> list[tuple[str, dict[str, Any]]]:
@@ -132,15 +132,26 @@ async def test_correlation_ids__of_concurrent_tasks_do_not_mix() -> None:
 
 
 @pytest.mark.local_stack
-def test_database__sees_the_correlation_id(own_target: Target) -> None:
+async def test_database__sees_the_correlation_id(own_target: Target) -> None:
     with own_target.connect() as session:
         session.execute(
             "create function public.seen() returns text language sql set search_path = '' as"
             " $$ select current_setting('request.headers')::json ->> 'x-correlation-id' $$;"
             " grant execute on function public.seen to service_role; notify pgrst, 'reload schema'"
         )
-    with Reelbase(own_target.url, own_target.service_role_key) as client, correlation("request-8"):
-        assert client._carry(Call("seen", {}, str, reads=("seen",))) == "request-8"
+
+    async with own_target.service() as client:
+
+        async def seen() -> None:
+            with correlation("request-8"):
+                try:
+                    answer = await client._carry(Call("seen", {}, str, reads=("seen",)))
+                except CallRefused as error:
+                    # The Data API has not read the catalogue again yet.
+                    raise AssertionError from error
+            assert answer == "request-8"
+
+        await eventually(seen)
 
 
 def test_blocks__nest_and_make_ids_of_their_own(target: Target) -> None:

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import inspect
 import json
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -46,7 +47,7 @@ class Identity:
             raise ConfigurationError("Give access_token or token_provider, not both.")
         self.key = Secret(key)
         self._provider = token_provider
-        self._lock = threading.Lock()
+        self._lock, self._pid = threading.Lock(), os.getpid()
         self._turn: asyncio.Lock | None = None
         self._due: float | None = None
         self.token: str = Secret(key if access_token is None else access_token)
@@ -92,6 +93,9 @@ class Identity:
     def fresh(self, *, rejected: str | None = None) -> str:
         """A token that is valid for a while, and is not the rejected one. Asks the provider if need be."""
         if self._needs(rejected):
+            if self._pid != os.getpid():
+                # After a fork: whoever holds the lock has stayed in the parent.
+                self._lock, self._pid = threading.Lock(), os.getpid()
             with self._lock:
                 if self._needs(rejected):
                     self._take(self._ask())

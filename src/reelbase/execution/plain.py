@@ -25,16 +25,12 @@ _OPTIONS: dict[str, Any] = {
 class PlainClient(supabase.Client):
     """Speaks for an identity, for ever. All its parts share one pool of connections."""
 
-    def __init__(self, url: str, identity: Identity) -> None:
+    def __init__(self, url: str, identity: Identity, timeout: float) -> None:
         self._may_sign_in = _may_sign_in(identity)
         self._token = identity.token
-        super().__init__(
-            url,
-            identity.key,
-            ClientOptions(
-                httpx_client=httpx.Client(http2=True), headers=_headers(identity.token), **_OPTIONS
-            ),
-        )
+        self.http = httpx.Client(timeout=timeout, http2=True)
+        options = ClientOptions(httpx_client=self.http, headers=_headers(identity.token), **_OPTIONS)
+        super().__init__(url, identity.key, options)
 
     def take(self, token: str) -> None:
         """Go on with a renewed token of the same identity."""
@@ -51,12 +47,11 @@ class PlainClient(supabase.Client):
 class AsyncPlainClient(supabase.AsyncClient):
     """The same for asyncio."""
 
-    def __init__(self, url: str, identity: Identity) -> None:
+    def __init__(self, url: str, identity: Identity, timeout: float) -> None:
         self._may_sign_in = _may_sign_in(identity)
         self._token = identity.token
-        options = AsyncClientOptions(
-            httpx_client=httpx.AsyncClient(http2=True), headers=_headers(identity.token), **_OPTIONS
-        )
+        self.http = httpx.AsyncClient(timeout=timeout, http2=True)
+        options = AsyncClientOptions(httpx_client=self.http, headers=_headers(identity.token), **_OPTIONS)
         super().__init__(url, identity.key, options)
 
     def take(self, token: str) -> None:

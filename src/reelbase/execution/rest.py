@@ -101,21 +101,21 @@ class RestExecutor:
         if self._supabase is None:
             from reelbase.execution.plain import PlainClient  # noqa: PLC0415  # half a second to import
 
-            self._supabase = PlainClient(self._url, self._identity)
+            self._supabase = PlainClient(self._url, self._identity, self._timeout)
         self._supabase.take(self._identity.token)
         return self._supabase
 
     @property
     def opened(self) -> bool:
         """Whether there is something to close."""
-        return (self._transport.opened and not self._is_guest) or self._supabase is not None
+        has_plain = self._supabase is not None and not self._supabase.http.is_closed
+        return has_plain or (self._transport.opened and not self._is_guest)
 
     def close(self) -> None:
         if not self._is_guest:
             self._transport.close()
         if self._supabase is not None:
-            self._supabase.postgrest.aclose()
-            self._supabase = None
+            self._supabase.http.close()
 
 
 class AsyncRestExecutor:
@@ -163,21 +163,21 @@ class AsyncRestExecutor:
         if self._supabase is None:
             from reelbase.execution.plain import AsyncPlainClient  # noqa: PLC0415  # half a second to import
 
-            self._supabase = AsyncPlainClient(self._url, self._identity)
+            self._supabase = AsyncPlainClient(self._url, self._identity, self._timeout)
         self._supabase.take(self._identity.token)
         return self._supabase
 
     @property
     def opened(self) -> bool:
         """Whether there is something to close."""
-        return (self._transport.opened and not self._is_guest) or self._supabase is not None
+        has_plain = self._supabase is not None and not self._supabase.http.is_closed
+        return has_plain or (self._transport.opened and not self._is_guest)
 
     async def close(self) -> None:
         if not self._is_guest:
             await self._transport.close()
         if self._supabase is not None:
-            await self._supabase.postgrest.aclose()
-            self._supabase = None
+            await self._supabase.http.aclose()
 
 
 class BoundLoop:

@@ -39,9 +39,7 @@ class Spans:
 
     def __init__(self, address: str) -> None:
         trace, metrics = import_module("opentelemetry.trace"), import_module("opentelemetry.metrics")
-        parts = urlsplit(address)
-        port = {"server.port": parts.port} if parts.port else {}
-        self.server = {"server.address": parts.hostname or "", **port}
+        self.server = _server(address)
         self.failed = trace.StatusCode.ERROR
         self.duration = metrics.get_meter(_NAME).create_histogram(
             "db.client.operation.duration", unit="s", description="Duration of calls, repeats included."
@@ -77,6 +75,16 @@ class Spans:
         scope = self._use_span(span, end_on_exit=False, record_exception=False, set_status_on_exception=False)
         scope.__enter__()
         return Span(self, function, span, scope)
+
+
+def _server(address: str) -> dict[str, str | int]:
+    try:
+        parts = urlsplit(address)
+        port = {"server.port": parts.port} if parts.port else {}
+    except ValueError:
+        # No address: the first call says so.
+        return {}
+    return {"server.address": parts.hostname or "", **port}
 
 
 def _sqlstate(error: BaseException | None) -> dict[str, str]:

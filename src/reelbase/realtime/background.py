@@ -1,9 +1,12 @@
 """An event loop in a thread of its own, for synchronous code: the realtime package is asynchronous only."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
+
+from reelbase.errors import ClientClosed
 
 T = TypeVar("T")
 
@@ -12,21 +15,26 @@ class BackgroundLoop:
     """Runs coroutines for other threads. The thread begins with the first one; `close` ends it."""
 
     def __init__(self) -> None:
+        self.closed = False
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self._lock = threading.Lock()
         self._ready = threading.Event()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing: asyncio.Event | None = None
-        self.closed = False
+        self._pid = os.getpid()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The coroutine's result. An interrupt of the waiting thread cancels the coroutine.
 
-        Raises CancelledError of concurrent.futures when the loop is closed meanwhile.
+        Raises ClientClosed when the loop is closed, CancelledError of concurrent.futures when that happens
+        meanwhile.
         """
         try:
             loop = self._started()
-        except RuntimeError:
+        except BaseException:
             work.close()
             raise
         future = asyncio.run_coroutine_threadsafe(work, loop)
@@ -38,6 +46,7 @@ class BackgroundLoop:
 
     def close(self) -> None:
         """End the thread, cancelling what still runs in it. Harmless when done twice."""
+        self._leave_parent()
         with self._lock:
             self.closed = True
             if self._thread is not None and self._loop is not None and self._closing is not None:
@@ -45,10 +54,16 @@ class BackgroundLoop:
                 self._thread.join()
             self._thread = None
 
+    def _leave_parent(self) -> None:
+        """After a fork: the thread stayed in the parent, and the lock may be held by one that did."""
+        if self._pid != os.getpid():
+            self._begin_anew()
+
     def _started(self) -> asyncio.AbstractEventLoop:
+        self._leave_parent()
         with self._lock:
             if self.closed:
-                raise RuntimeError("the client is closed")
+                raise ClientClosed("The client is closed.", hint="Make another one.")
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=asyncio.run, args=(self._serve(),), name="reelbase-events", daemon=True

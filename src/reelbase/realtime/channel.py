@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 # Should a provider's tokens live shorter than that, the server is told of each only so often.
-_SHORTEST_RENEWAL = 1.0
+_SHORTEST_RENEWAL = 0.5
 
 
 @dataclass(frozen=True, slots=True)
