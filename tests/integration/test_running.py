@@ -133,3 +133,14 @@ async def test_waiting__is_for_a_status_or_the_end(client: AnyClient, service: A
     assert ended.status is JobStatus.CANCELLED
     with pytest.raises(NotFound):
         await done(client.jobs.wait_for(uuid4()))
+
+
+async def test_run_again__waits_for_the_first_one(client: AnyClient, service: AsyncReelbase) -> None:
+    given = spec(uuid4(), idempotency_key=str(uuid4()))
+    first = await done(client.jobs.run(given, wait=0))
+    second = await done(client.jobs.run(given, wait=0))
+    await finish(service, first.job, JobStatus.COMPLETED)
+    third = await done(client.jobs.run(given))
+
+    assert first.id == second.id == third.id
+    assert third.status is JobStatus.COMPLETED

@@ -176,10 +176,11 @@ class Observation:
         report = CallReport(
             self.function, self.correlation_id, duration, max(self.attempts - 1, 0), _outcome(error), error
         )
-        if self._span is not None:
-            self._span.end(report.outcome or "", report.retries, duration, error)
         if logger.isEnabledFor(level):
             _log(report, level, is_slow=is_slow)
+        if self._span is not None:
+            # After the record, which belongs to it.
+            self._span.end(report.outcome or "", report.retries, duration, error)
         if error is not None and hooks.after_error:
             _tell(hooks.after_error, report)
         if hooks.after_call:
