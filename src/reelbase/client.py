@@ -42,8 +42,6 @@ class _Client(Services[M], ABC):
     without one it speaks for the key. `timeout` is seconds that a call may take, repeats included.
     """
 
-    _executor: RestExecutor | AsyncRestExecutor
-
     def __init__(
         self, url: str, key: str, *, access_token: str | None = None, timeout: float = DEFAULT_TIMEOUT
     ) -> None:
@@ -70,7 +68,7 @@ class _Client(Services[M], ABC):
 
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
         # Only who connected has something to close.
-        executor = getattr(self, "_executor", None)
+        executor = vars(self).get("_executor")
         if executor is not None and executor.opened:
             warn(f"unclosed client {self!r}{self._place}", ResourceWarning, source=self)
 
@@ -83,8 +81,6 @@ class _Client(Services[M], ABC):
 
 class AsyncReelbase(_Client[Async]):
     """reelbase for asyncio; of one event loop. Use it as `async with`, or call `aclose`."""
-
-    _executor: AsyncRestExecutor
 
     def _connect(self, url: str, key: str, access_token: str | None, timeout: float) -> _Wires:
         self._executor = AsyncRestExecutor(url, key, access_token=access_token, timeout=timeout)
@@ -112,8 +108,6 @@ class AsyncReelbase(_Client[Async]):
 
 class Reelbase(_Client[Sync]):
     """reelbase for synchronous code. Use it as `with`, or call `close`."""
-
-    _executor: RestExecutor
 
     def _connect(self, url: str, key: str, access_token: str | None, timeout: float) -> _Wires:
         self._executor = RestExecutor(url, key, access_token=access_token, timeout=timeout)

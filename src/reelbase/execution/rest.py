@@ -2,19 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import tenacity
 
 from reelbase.errors import ReelbaseError, WrongLoop
 from reelbase.execution.call import Call
 from reelbase.execution.http import AsyncHttpTransport, HttpTransport
+from reelbase.execution.plain import plain_async_client, plain_client
 from reelbase.execution.retry import RetryPolicy
 from reelbase.execution.translation import read_reply
 
 if TYPE_CHECKING:
-    import httpx
     import supabase
 
 T = TypeVar("T")
@@ -58,13 +57,11 @@ class RestExecutor:
     """Carries calls for `Reelbase`. Owns the HTTP connections; `close` them."""
 
     def __init__(self, url: str, key: str, *, access_token: str | None, timeout: float) -> None:
-        self._url = url
         self._headers = _headers(key, access_token)
         self._timeout = timeout
         self._transport = HttpTransport(url)
         self._retry = RetryPolicy()
-        self._supabase: supabase.Client | None = None
-        self._http: httpx.Client | None = None
+        self._plain = plain_client(url, self._headers, timeout)
 
     def run(self, call: Call[T]) -> T:
         errand = _Errand(call, self._timeout)
@@ -77,7 +74,7 @@ class RestExecutor:
                 errand.failed = error
             # Tenacity only from the first failure on: a call that succeeds should not pay for it.
             retrying = tenacity.Retrying(**self._retry.options(errand.deadline))
-            answer: T = retrying(self._send, errand)
+            answer: T = retrying(lambda: self._send(errand))
         except ReelbaseError as error:
             errand.report(error)
             raise
@@ -90,39 +87,31 @@ class RestExecutor:
 
     @property
     def supabase(self) -> "supabase.Client":
-        if self._supabase is None:
-            import httpx  # noqa: PLC0415  # these take a third of a second, and most programs need neither
-            import supabase  # noqa: PLC0415
-
-            self._http = httpx.Client(timeout=self._timeout, http2=True)
-            options = supabase.ClientOptions(httpx_client=self._http, **_options(self._headers))
-            self._supabase = supabase.create_client(self._url, self._headers["apikey"], options)
-        return self._supabase
+        self._transport.check_open()
+        return self._plain.get()
 
     @property
     def opened(self) -> bool:
         """Whether there is something to close."""
-        return self._transport.opened or self._http is not None
+        return self._transport.opened or self._plain.opened
 
     def close(self) -> None:
         self._transport.close()
-        if self._http is not None:
-            self._http.close()
-            self._http = None
+        http = self._plain.take()
+        if http is not None:
+            http.close()
 
 
 class AsyncRestExecutor:
     """Carries calls for `AsyncReelbase`. Owns the HTTP connections; `close` them."""
 
     def __init__(self, url: str, key: str, *, access_token: str | None, timeout: float) -> None:
-        self._url = url
         self._headers = _headers(key, access_token)
         self._timeout = timeout
         self._transport = AsyncHttpTransport(url)
         self._retry = RetryPolicy()
         self._loop = BoundLoop()
-        self._supabase: supabase.AsyncClient | None = None
-        self._http: httpx.AsyncClient | None = None
+        self._plain = plain_async_client(url, self._headers, timeout)
 
     async def run(self, call: Call[T]) -> T:
         self._loop.check()
@@ -147,25 +136,19 @@ class AsyncRestExecutor:
 
     @property
     def supabase(self) -> "supabase.AsyncClient":
-        if self._supabase is None:
-            import httpx  # noqa: PLC0415  # these take a third of a second, and most programs need neither
-            import supabase  # noqa: PLC0415
-
-            self._http = httpx.AsyncClient(timeout=self._timeout, http2=True)
-            options = supabase.AsyncClientOptions(httpx_client=self._http, **_options(self._headers))
-            self._supabase = supabase.AsyncClient(self._url, self._headers["apikey"], options)
-        return self._supabase
+        self._transport.check_open()
+        return self._plain.get()
 
     @property
     def opened(self) -> bool:
         """Whether there is something to close."""
-        return self._transport.opened or self._http is not None
+        return self._transport.opened or self._plain.opened
 
     async def close(self) -> None:
         await self._transport.close()
-        if self._http is not None:
-            await self._http.aclose()
-            self._http = None
+        http = self._plain.take()
+        if http is not None:
+            await http.aclose()
 
 
 class BoundLoop:
@@ -194,14 +177,4 @@ def _headers(key: str, access_token: str | None) -> dict[str, str]:
         "Accept": "application/json",
         "Content-Profile": "public",
         "X-Client-Info": "reelbase-py",
-    }
-
-
-def _options(headers: Mapping[str, str]) -> dict[str, Any]:
-    # Nobody signs in through these clients, so there is no session to keep or to refresh.
-    return {
-        "headers": {"Authorization": headers["Authorization"]},
-        "auto_refresh_token": False,
-        "persist_session": False,
-        "postgrest_client_retry": False,
     }
