@@ -154,7 +154,7 @@ class _Client(Services[M], ABC):
 
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
         # Only who connected has something to close.
-        executor = getattr(self, "_executor", None)
+        executor = vars(self).get("_executor")
         if executor is not None and executor.opened:
             warn(f"unclosed client {self!r}{self._place}", ResourceWarning, source=self)
 

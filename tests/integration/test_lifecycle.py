@@ -113,6 +113,8 @@ async def test_after_close__calls_and_streams_say_so(target: Target) -> None:
         await client.jobs.get(job.id)
     with pytest.raises(ClientClosed):
         await anext(client.jobs.watch(job.id))
+    with pytest.raises(ClientClosed):
+        _ = client.supabase
 
 
 def test_after_close__synchronous_calls_and_streams_say_so(target: Target) -> None:
@@ -228,11 +230,15 @@ def test_fork__gives_the_child_connections_of_its_own(target: Target) -> None:
             client.close()
             return "closed"
 
+        def plain() -> object:
+            return client.supabase.rpc("user_role").execute().data
+
         def watching() -> object:
             return next(client.jobs.watch(job.id)).job_id
 
         assert in_child(inherited) == job.id
         assert in_child(new) == job.id
+        assert plain() == in_child(plain)
         assert in_child(closed) == "closed"
         next(client.jobs.watch(job.id))
         assert in_child(watching) == job.id

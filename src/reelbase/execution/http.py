@@ -1,15 +1,15 @@
 """HTTP by pyreqwest: hyper's connections, below Python (docs/dependencies.md says why).
 
-Its runtime is one native thread, which all clients of a process share and which ends with the process. It
-does not live on in a forked child, so what a child uses is made anew there.
+Its runtime is one native thread, which all clients of a process share and which ends with the process. What
+nobody waits for any more, because the task was cancelled or the client closed, it lets go of at the latest
+when the time of the call is over; a Ctrl-C is seen when the call ends.
 """
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from pyreqwest.client import Client, ClientBuilder, SyncClient, SyncClientBuilder
 from pyreqwest.exceptions import (
@@ -28,6 +28,7 @@ from reelbase.errors import (
     ReelbaseError,
     UnexpectedAnswer,
 )
+from reelbase.execution.forks import forks
 from reelbase.execution.transport import Reply
 
 # A server that does not even accept is tried again, or given up, well before a call's whole time is over.
@@ -45,24 +46,31 @@ class _Http(Generic[ClientT]):
     def __init__(self, url: str) -> None:
         self._address = f"{url.rstrip('/')}/rest/v1/rpc/"
         self._client: ClientT | None = None
-        self._pid = 0
         self._lock = Lock()
         self._closed = False
+        forks.register(self)
 
     @property
     def opened(self) -> bool:
         """Whether there are connections to let go of."""
-        return self._client is not None and self._pid == os.getpid()
+        return self._client is not None
+
+    def check_open(self) -> None:
+        """Raises ClientClosed."""
+        if self._closed:
+            raise ClientClosed("The client is closed.", hint="Make another one.")
+
+    def leave_parent(self) -> object:
+        client, self._client, self._lock = self._client, None, Lock()
+        return client
 
     def _ready(self) -> ClientT:
-        if self._client is not None and self._pid == _process.pid:
+        if self._client is not None:
             return self._client
         with self._lock:
-            if self._closed:
-                raise ClientClosed("The client is closed.", hint="Make another one.")
-            if self._client is None or self._pid != _process.pid:
-                _process.keep(self._client)
-                self._client, self._pid = self._build(), _process.pid
+            self.check_open()
+            if self._client is None:
+                self._client = self._build()
             return self._client
 
     def _build(self) -> ClientT:
@@ -73,10 +81,7 @@ class _Http(Generic[ClientT]):
         with self._lock:
             self._closed = True
             client, self._client = self._client, None
-        if self._pid == _process.pid:
-            return client
-        _process.keep(client)
-        return None
+        return client
 
 
 class HttpTransport(_Http[SyncClient]):
@@ -120,31 +125,9 @@ class AsyncHttpTransport(_Http[Client]):
 def _configured(builder: BuilderT) -> BuilderT:
     # A redirect would carry the key to an address that nobody configured.
     builder = builder.follow_redirects(False).connect_timeout(_CONNECT_TIMEOUT)
-    builder = builder.pool_idle_timeout(_IDLE_TIMEOUT).runtime_multithreaded(_process.forked)
+    # Of the library's two runtimes the parent's has no thread in a forked child; the other one has not begun.
+    builder = builder.pool_idle_timeout(_IDLE_TIMEOUT).runtime_multithreaded(forks.happened)
     return builder.user_agent("reelbase")
-
-
-class _Process:
-    """Which process this is, and whether it is a fork of one whose runtime may have run."""
-
-    def __init__(self) -> None:
-        self.pid = os.getpid()
-        self.forked = False
-        self._kept: list[Any] = []
-
-    def keep(self, client: Any) -> None:
-        """Never let go of a client from before the fork: its sockets are the parent's."""
-        if client is not None:
-            self._kept.append(client)
-
-    def after_fork(self) -> None:
-        # The library has two runtimes; the parent's has no thread here, the other one has not begun.
-        self.pid, self.forked = os.getpid(), True
-
-
-_process = _Process()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_process.after_fork)
 
 
 @contextmanager

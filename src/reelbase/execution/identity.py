@@ -5,7 +5,6 @@ import base64
 import hashlib
 import inspect
 import json
-import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 
 from reelbase.errors import Answer, AuthenticationError, ConfigurationError
 from reelbase.execution.call import Call
+from reelbase.execution.forks import forks
 
 T = TypeVar("T")
 
@@ -47,11 +47,17 @@ class Identity:
             raise ConfigurationError("Give access_token or token_provider, not both.")
         self.key = Secret(key)
         self._provider = token_provider
-        self._lock, self._pid = threading.Lock(), os.getpid()
+        self._lock = threading.Lock()
         self._turn: asyncio.Lock | None = None
         self._due: float | None = None
         self.token: str = Secret(key if access_token is None else access_token)
         """What goes into Authorization; after `fresh`, valid for a while."""
+        if token_provider is not None:
+            forks.register(self)
+
+    def leave_parent(self) -> None:
+        """After a fork: whoever holds the lock has stayed in the parent."""
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"Identity({self.role or 'unknown role'})"
@@ -93,9 +99,6 @@ class Identity:
     def fresh(self, *, rejected: str | None = None) -> str:
         """A token that is valid for a while, and is not the rejected one. Asks the provider if need be."""
         if self._needs(rejected):
-            if self._pid != os.getpid():
-                # After a fork: whoever holds the lock has stayed in the parent.
-                self._lock, self._pid = threading.Lock(), os.getpid()
             with self._lock:
                 if self._needs(rejected):
                     self._take(self._ask())

@@ -1,74 +1,69 @@
-"""The plain supabase-py client that stands beside ours, without its way of changing whom it speaks for.
+"""The plain supabase-py client, for what reelbase does not do: with the same key, and made when asked for."""
 
-supabase-py replaces a client's Authorization when somebody signs in through it: a backend that checks a
-password with its service key would go on as that user. Here, signing in returns the session and changes
-the client only where it spoke for nobody, with a publishable key alone.
-"""
+from collections.abc import Callable
+from threading import Lock
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from typing import Any
-
-import httpx
-import supabase
-from supabase import AsyncClientOptions, ClientOptions
-from supabase_auth.types import AuthChangeEvent, Session
-
+from reelbase.execution.forks import forks
 from reelbase.execution.identity import Identity
 
-# Nobody's session is kept or refreshed here: a client that signs in is a short-lived one.
-_OPTIONS: dict[str, Any] = {
-    "auto_refresh_token": False,
-    "persist_session": False,
-    "postgrest_client_retry": False,
-}
+if TYPE_CHECKING:
+    import httpx
+
+    from reelbase.execution.isolated import AsyncIsolatedClient, IsolatedClient
+
+HttpT = TypeVar("HttpT")
+ClientT = TypeVar("ClientT")
 
 
-class PlainClient(supabase.Client):
-    """Speaks for an identity, for ever. All its parts share one pool of connections."""
+class Plain(Generic[HttpT, ClientT]):
+    """Makes the client once in a process, and remembers its connections so that they can be closed."""
 
-    def __init__(self, url: str, identity: Identity, timeout: float) -> None:
-        self._may_sign_in = _may_sign_in(identity)
-        self._token = identity.token
-        self.http = httpx.Client(timeout=timeout, http2=True)
-        options = ClientOptions(httpx_client=self.http, headers=_headers(identity.token), **_OPTIONS)
-        super().__init__(url, identity.key, options)
+    def __init__(self, make: Callable[[], tuple[HttpT, ClientT]]) -> None:
+        self._make = make
+        self._made: tuple[HttpT, ClientT] | None = None
+        self._lock = Lock()
+        forks.register(self)
 
-    def take(self, token: str) -> None:
-        """Go on with a renewed token of the same identity."""
-        if token != self._token:
-            self._token = token
-            self.options.headers.update(_headers(token))
-            self._postgrest = self._storage = self._functions = None
+    @property
+    def opened(self) -> bool:
+        return self._made is not None
 
-    def _listen_to_auth_events(self, event: AuthChangeEvent, session: Session | None) -> None:
-        if self._may_sign_in:
-            super()._listen_to_auth_events(event, session)
+    def get(self) -> ClientT:
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+            return self._made[1]
 
+    def take(self) -> HttpT | None:
+        """Its connections, to be closed."""
+        with self._lock:
+            made, self._made = self._made, None
+        return None if made is None else made[0]
 
-class AsyncPlainClient(supabase.AsyncClient):
-    """The same for asyncio."""
-
-    def __init__(self, url: str, identity: Identity, timeout: float) -> None:
-        self._may_sign_in = _may_sign_in(identity)
-        self._token = identity.token
-        self.http = httpx.AsyncClient(timeout=timeout, http2=True)
-        options = AsyncClientOptions(httpx_client=self.http, headers=_headers(identity.token), **_OPTIONS)
-        super().__init__(url, identity.key, options)
-
-    def take(self, token: str) -> None:
-        """Go on with a renewed token of the same identity."""
-        if token != self._token:
-            self._token = token
-            self.options.headers.update(_headers(token))
-            self._postgrest = self._storage = self._functions = None
-
-    def _listen_to_auth_events(self, event: AuthChangeEvent, session: Session | None) -> None:
-        if self._may_sign_in:
-            super()._listen_to_auth_events(event, session)
+    def leave_parent(self) -> object:
+        made, self._made, self._lock = self._made, None, Lock()
+        return made
 
 
-def _headers(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
+# These libraries take a third of a second to import, and most programs need none of them.
+def plain_client(url: str, identity: Identity, seconds: float) -> Plain["httpx.Client", "IsolatedClient"]:
+    def make() -> tuple["httpx.Client", "IsolatedClient"]:
+        from reelbase.execution.isolated import IsolatedClient  # noqa: PLC0415
+
+        client = IsolatedClient(url, identity, seconds)
+        return client.http, client
+
+    return Plain(make)
 
 
-def _may_sign_in(identity: Identity) -> bool:
-    return identity.speaks_for_key and identity.role == "anon"
+def plain_async_client(
+    url: str, identity: Identity, seconds: float
+) -> Plain["httpx.AsyncClient", "AsyncIsolatedClient"]:
+    def make() -> tuple["httpx.AsyncClient", "AsyncIsolatedClient"]:
+        from reelbase.execution.isolated import AsyncIsolatedClient  # noqa: PLC0415
+
+        client = AsyncIsolatedClient(url, identity, seconds)
+        return client.http, client
+
+    return Plain(make)

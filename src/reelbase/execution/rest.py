@@ -12,12 +12,13 @@ from reelbase.errors import ReelbaseError, WrongLoop
 from reelbase.execution.call import Call
 from reelbase.execution.http import AsyncHttpTransport, HttpTransport
 from reelbase.execution.identity import Identity
+from reelbase.execution.plain import plain_async_client, plain_client
 from reelbase.execution.retry import RetryPolicy
 from reelbase.execution.telemetry import attempt_headers
 from reelbase.execution.translation import read_reply
 
 if TYPE_CHECKING:
-    from reelbase.execution.plain import AsyncPlainClient, PlainClient
+    import supabase
 
 T = TypeVar("T")
 
@@ -66,11 +67,14 @@ class RestExecutor:
         self._transport = HttpTransport(url)
         self._is_guest = False
         self._retry = RetryPolicy()
-        self._supabase: PlainClient | None = None
+        self._plain = plain_client(url, identity, timeout)
 
     def speaking_as(self, identity: Identity) -> "RestExecutor":
         """An executor for another identity, over the same connections; closing it leaves them open."""
-        return _guest(self, identity)
+        guest = copy.copy(self)
+        guest._identity, guest._is_guest = identity, True  # noqa: SLF001  # its own copy
+        guest._plain = plain_client(self._url, identity, self._timeout)  # noqa: SLF001
+        return guest
 
     def run(self, call: Call[T]) -> T:
         errand = _Errand(call, self._timeout)
@@ -83,7 +87,7 @@ class RestExecutor:
                 errand.failed = error
             # Tenacity only from the first failure on: a call that succeeds should not pay for it.
             retrying = tenacity.Retrying(**self._retry.options(errand.deadline))
-            answer: T = retrying(self._send, errand)
+            answer: T = retrying(lambda: self._send(errand))
         except ReelbaseError as error:
             errand.report(error)
             raise
@@ -97,25 +101,23 @@ class RestExecutor:
         )
 
     @property
-    def supabase(self) -> "PlainClient":
-        if self._supabase is None:
-            from reelbase.execution.plain import PlainClient  # noqa: PLC0415  # half a second to import
-
-            self._supabase = PlainClient(self._url, self._identity, self._timeout)
-        self._supabase.take(self._identity.token)
-        return self._supabase
+    def supabase(self) -> "supabase.Client":
+        self._transport.check_open()
+        plain = self._plain.get()
+        plain.renew()
+        return plain
 
     @property
     def opened(self) -> bool:
         """Whether there is something to close."""
-        has_plain = self._supabase is not None and not self._supabase.http.is_closed
-        return has_plain or (self._transport.opened and not self._is_guest)
+        return self._plain.opened or (self._transport.opened and not self._is_guest)
 
     def close(self) -> None:
         if not self._is_guest:
             self._transport.close()
-        if self._supabase is not None:
-            self._supabase.http.close()
+        http = self._plain.take()
+        if http is not None:
+            http.close()
 
 
 class AsyncRestExecutor:
@@ -129,11 +131,14 @@ class AsyncRestExecutor:
         self._is_guest = False
         self._retry = RetryPolicy()
         self._loop = BoundLoop()
-        self._supabase: AsyncPlainClient | None = None
+        self._plain = plain_async_client(url, identity, timeout)
 
     def speaking_as(self, identity: Identity) -> "AsyncRestExecutor":
         """An executor for another identity, over the same connections; closing it leaves them open."""
-        return _guest(self, identity)
+        guest = copy.copy(self)
+        guest._identity, guest._is_guest = identity, True  # noqa: SLF001  # its own copy
+        guest._plain = plain_async_client(self._url, identity, self._timeout)  # noqa: SLF001
+        return guest
 
     async def run(self, call: Call[T]) -> T:
         self._loop.check()
@@ -159,25 +164,23 @@ class AsyncRestExecutor:
         )
 
     @property
-    def supabase(self) -> "AsyncPlainClient":
-        if self._supabase is None:
-            from reelbase.execution.plain import AsyncPlainClient  # noqa: PLC0415  # half a second to import
-
-            self._supabase = AsyncPlainClient(self._url, self._identity, self._timeout)
-        self._supabase.take(self._identity.token)
-        return self._supabase
+    def supabase(self) -> "supabase.AsyncClient":
+        self._transport.check_open()
+        plain = self._plain.get()
+        plain.renew()
+        return plain
 
     @property
     def opened(self) -> bool:
         """Whether there is something to close."""
-        has_plain = self._supabase is not None and not self._supabase.http.is_closed
-        return has_plain or (self._transport.opened and not self._is_guest)
+        return self._plain.opened or (self._transport.opened and not self._is_guest)
 
     async def close(self) -> None:
         if not self._is_guest:
             await self._transport.close()
-        if self._supabase is not None:
-            await self._supabase.http.aclose()
+        http = self._plain.take()
+        if http is not None:
+            await http.aclose()
 
 
 class BoundLoop:
@@ -196,15 +199,6 @@ class BoundLoop:
                 "This AsyncReelbase belongs to another event loop.",
                 hint="Make one in each loop, inside of what asyncio.run runs.",
             )
-
-
-ExecutorT = TypeVar("ExecutorT", RestExecutor, AsyncRestExecutor)
-
-
-def _guest(host: ExecutorT, identity: Identity) -> ExecutorT:
-    guest = copy.copy(host)
-    guest._identity, guest._supabase, guest._is_guest = identity, None, True  # noqa: SLF001  # its own copy
-    return guest
 
 
 _HEADERS = {

@@ -24,9 +24,11 @@ class Transport(Protocol):
 
         Raises ConnectionFailed, CallTimeout, UnexpectedAnswer when the reply is no HTTP, ClientClosed.
         """
+        ...
 
     def close(self) -> None:
         """Let go of all connections. Harmless when done twice."""
+        ...
 
 
 class AsyncTransport(Protocol):
@@ -34,6 +36,8 @@ class AsyncTransport(Protocol):
 
     async def send(self, function: str, body: bytes, headers: Mapping[str, str], seconds: float) -> Reply:
         """POST JSON to a function; like `Transport.send`."""
+        ...
 
     async def close(self) -> None:
         """Let go of all connections. Harmless when done twice."""
+        ...

@@ -1,12 +1,12 @@
 """An event loop in a thread of its own, for synchronous code: the realtime package is asynchronous only."""
 
 import asyncio
-import os
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from reelbase.errors import ClientClosed
+from reelbase.execution.forks import forks
 
 T = TypeVar("T")
 
@@ -16,15 +16,20 @@ class BackgroundLoop:
 
     def __init__(self) -> None:
         self.closed = False
-        self._begin_anew()
+        self._begin()
+        forks.register(self)
 
-    def _begin_anew(self) -> None:
+    def leave_parent(self) -> object:
+        loop = self._loop
+        self._begin()
+        return loop
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
         self._ready = threading.Event()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing: asyncio.Event | None = None
-        self._pid = os.getpid()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The coroutine's result. An interrupt of the waiting thread cancels the coroutine.
@@ -46,7 +51,6 @@ class BackgroundLoop:
 
     def close(self) -> None:
         """End the thread, cancelling what still runs in it. Harmless when done twice."""
-        self._leave_parent()
         with self._lock:
             self.closed = True
             if self._thread is not None and self._loop is not None and self._closing is not None:
@@ -54,13 +58,7 @@ class BackgroundLoop:
                 self._thread.join()
             self._thread = None
 
-    def _leave_parent(self) -> None:
-        """After a fork: the thread stayed in the parent, and the lock may be held by one that did."""
-        if self._pid != os.getpid():
-            self._begin_anew()
-
     def _started(self) -> asyncio.AbstractEventLoop:
-        self._leave_parent()
         with self._lock:
             if self.closed:
                 raise ClientClosed("The client is closed.", hint="Make another one.")
