@@ -1,53 +1,20 @@
 """The plain supabase-py client, for what reelbase does not do: with the same key, and made when asked for."""
 
-from collections.abc import Callable, Mapping
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from reelbase.execution.forks import forks
+from reelbase.execution.lazy import Lazy
 
 if TYPE_CHECKING:
     import httpx
     import supabase
 
-HttpT = TypeVar("HttpT")
-ClientT = TypeVar("ClientT")
 
-
-class Plain(Generic[HttpT, ClientT]):
-    """Makes the client once in a process, and remembers its connections so that they can be closed."""
-
-    def __init__(self, make: Callable[[], tuple[HttpT, ClientT]]) -> None:
-        self._make = make
-        self._made: tuple[HttpT, ClientT] | None = None
-        self._lock = Lock()
-        forks.register(self)
-
-    @property
-    def opened(self) -> bool:
-        return self._made is not None
-
-    def get(self) -> ClientT:
-        with self._lock:
-            if self._made is None:
-                self._made = self._make()
-            return self._made[1]
-
-    def take(self) -> HttpT | None:
-        """Its connections, to be closed."""
-        with self._lock:
-            made, self._made = self._made, None
-        return None if made is None else made[0]
-
-    def leave_parent(self) -> object:
-        made, self._made, self._lock = self._made, None, Lock()
-        return made
-
-
-# Both libraries take a third of a second to import, and most programs need neither.
+# Both libraries take a third of a second to import, and most programs need neither. The connections stand
+# beside the client, so that they can be closed.
 def plain_client(
     url: str, headers: Mapping[str, str], seconds: float
-) -> Plain["httpx.Client", "supabase.Client"]:
+) -> Lazy[tuple["httpx.Client", "supabase.Client"]]:
     def make() -> tuple["httpx.Client", "supabase.Client"]:
         import httpx  # noqa: PLC0415
         import supabase  # noqa: PLC0415
@@ -56,12 +23,12 @@ def plain_client(
         options = supabase.ClientOptions(httpx_client=http, **_options(headers))
         return http, supabase.create_client(url, headers["apikey"], options)
 
-    return Plain(make)
+    return Lazy(make)
 
 
 def plain_async_client(
     url: str, headers: Mapping[str, str], seconds: float
-) -> Plain["httpx.AsyncClient", "supabase.AsyncClient"]:
+) -> Lazy[tuple["httpx.AsyncClient", "supabase.AsyncClient"]]:
     def make() -> tuple["httpx.AsyncClient", "supabase.AsyncClient"]:
         import httpx  # noqa: PLC0415
         import supabase  # noqa: PLC0415
@@ -70,7 +37,7 @@ def plain_async_client(
         options = supabase.AsyncClientOptions(httpx_client=http, **_options(headers))
         return http, supabase.AsyncClient(url, headers["apikey"], options)
 
-    return Plain(make)
+    return Lazy(make)
 
 
 def _options(headers: Mapping[str, str]) -> dict[str, Any]:

@@ -8,10 +8,11 @@ import tenacity
 
 from reelbase.errors import ReelbaseError, WrongLoop
 from reelbase.execution.call import Call
-from reelbase.execution.http import AsyncHttpTransport, HttpTransport
 from reelbase.execution.plain import plain_async_client, plain_client
 from reelbase.execution.retry import RetryPolicy
+from reelbase.execution.sync_http import HttpTransport
 from reelbase.execution.translation import read_reply
+from reelbase.execution.transport import malformed
 
 if TYPE_CHECKING:
     import supabase
@@ -87,19 +88,22 @@ class RestExecutor:
 
     @property
     def supabase(self) -> "supabase.Client":
-        self._transport.check_open()
-        return self._plain.get()
+        return self._plain.get()[1]
 
     @property
     def opened(self) -> bool:
         """Whether there is something to close."""
         return self._transport.opened or self._plain.opened
 
+    def forget(self) -> None:
+        """Let go of what nobody closed."""
+        self.close()
+
     def close(self) -> None:
         self._transport.close()
-        http = self._plain.take()
-        if http is not None:
-            http.close()
+        plain = self._plain.take()
+        if plain is not None:
+            plain[0].close()
 
 
 class AsyncRestExecutor:
@@ -108,6 +112,9 @@ class AsyncRestExecutor:
     def __init__(self, url: str, key: str, *, access_token: str | None, timeout: float) -> None:
         self._headers = _headers(key, access_token)
         self._timeout = timeout
+        # aiohttp is for asyncio alone, and takes its time to import.
+        from reelbase.execution.async_http import AsyncHttpTransport  # noqa: PLC0415
+
         self._transport = AsyncHttpTransport(url)
         self._retry = RetryPolicy()
         self._loop = BoundLoop()
@@ -136,19 +143,22 @@ class AsyncRestExecutor:
 
     @property
     def supabase(self) -> "supabase.AsyncClient":
-        self._transport.check_open()
-        return self._plain.get()
+        return self._plain.get()[1]
 
     @property
     def opened(self) -> bool:
         """Whether there is something to close."""
         return self._transport.opened or self._plain.opened
 
+    def forget(self) -> None:
+        """Let go of what nobody closed."""
+        self._transport.forget()
+
     async def close(self) -> None:
         await self._transport.close()
-        http = self._plain.take()
-        if http is not None:
-            await http.aclose()
+        plain = self._plain.take()
+        if plain is not None:
+            await plain[0].aclose()
 
 
 class BoundLoop:
@@ -170,6 +180,8 @@ class BoundLoop:
 
 
 def _headers(key: str, access_token: str | None) -> dict[str, str]:
+    if not all(secret.isascii() and secret.isprintable() for secret in (key, access_token or "")):
+        raise malformed()
     return {
         "apikey": key,
         "Authorization": f"Bearer {access_token or key}",
