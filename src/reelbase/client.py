@@ -156,6 +156,7 @@ class _Client(Services[M], ABC):
         # Only who connected has something to close.
         executor = vars(self).get("_executor")
         if executor is not None and executor.opened:
+            executor.forget()
             warn(f"unclosed client {self!r}{self._place}", ResourceWarning, source=self)
 
     @classmethod

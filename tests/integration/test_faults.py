@@ -127,7 +127,7 @@ async def proxy(target: Target) -> AsyncIterator[Proxy]:
 
 async def test_refused_connection__says_so_and_what_to_check(connect: Connect) -> None:
     client = connect(f"http://127.0.0.1:{unused_port()}", "key")
-    with pytest.raises(ConnectionFailed, match=r"refused.*Check SUPABASE_URL") as caught:
+    with pytest.raises(ConnectionFailed, match=r"cannot be reached \(.+\)\. Check SUPABASE_URL") as caught:
         await ask(client, lambda client: client.jobs.create("mp4", 64, 64))
 
     assert (caught.value.function, caught.value.retries) == ("create_job", 7)

@@ -18,7 +18,7 @@ import pytest
 from aiohttp import web
 
 from integration.test_faults import serving
-from reelbase import AsyncReelbase, ClientClosed, ConfigurationError, Job, Reelbase, WrongLoop
+from reelbase import AsyncReelbase, ClientClosed, ConfigurationError, Reelbase, WrongLoop
 from support import Target, eventually
 
 FORK = multiprocessing.get_context("fork") if hasattr(os, "fork") else None
@@ -32,8 +32,9 @@ def connections(url: str) -> int:
 
 
 def client_threads() -> int:
-    """Python's, without the stack's own."""
-    return sum(not thread.name.startswith("localbase") for thread in threading.enumerate())
+    """Python's, without the stack's own and the event loop's, which look up addresses."""
+    others = ("localbase", "asyncio_")
+    return sum(not thread.name.startswith(others) for thread in threading.enumerate())
 
 
 def native_threads() -> int:
@@ -81,7 +82,7 @@ async def test_close__leaves_no_socket_or_thread(own_target: Target) -> None:
     await eventually(left)
 
 
-async def test_cancelled_call__ends_at_once_and_its_connection_with_its_time() -> None:
+async def test_cancelled_call__lets_go_of_its_connection() -> None:
     arrived, gone = asyncio.Event(), asyncio.Event()
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -93,13 +94,13 @@ async def test_cancelled_call__ends_at_once_and_its_connection_with_its_time() -
 
     async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        async with AsyncReelbase(f"http://127.0.0.1:{port}", "key", timeout=2) as client:
+        async with AsyncReelbase(f"http://127.0.0.1:{port}", "key", timeout=100) as client:
             call = asyncio.ensure_future(client.jobs.list())
             await arrived.wait()
             call.cancel()
             await asyncio.wait({call})
 
-            assert (call.cancelled(), gone.is_set()) == (True, False)
+            assert call.cancelled()
             await gone.wait()
 
 
@@ -154,24 +155,20 @@ async def test_close__during_a_call_ends_it(mode: str) -> None:
             await call
 
 
-def test_another_loop__is_refused_clearly(target: Target) -> None:
-    client = target.service()
+async def test_another_loop__is_refused_clearly(target: Target) -> None:
+    async with target.service() as client:
+        job = await client.jobs.create("mp4", 64, 64)
 
-    async def call() -> None:
+        async def call() -> None:
+            await client.queue.state()
+
+        async def watch() -> None:
+            await anext(client.jobs.watch(job.id))
+
+        for use in (call, watch):
+            with pytest.raises(WrongLoop, match="Make one in each loop"):
+                await asyncio.to_thread(asyncio.run, use())
         await client.queue.state()
-
-    async def watch(job: Job) -> None:
-        await anext(client.jobs.watch(job.id))
-
-    async def create() -> Job:
-        return await client.jobs.create("mp4", 64, 64)
-
-    job = asyncio.run(create())
-    with pytest.raises(WrongLoop, match="Make one in each loop"):
-        asyncio.run(call())
-    with pytest.raises(WrongLoop):
-        asyncio.run(watch(job))
-    asyncio.run(client.aclose())
 
 
 def test_threads__share_a_synchronous_client(target: Target) -> None:
@@ -262,16 +259,18 @@ def test_fork__of_a_fork_that_called_says_that_it_cannot_call(target: Target) ->
 
 
 @forking
-def test_fork__of_an_asynchronous_client_is_refused_in_the_child_s_loop(target: Target) -> None:
+async def test_fork__of_an_asynchronous_client_is_refused_in_the_child_s_loop(target: Target) -> None:
     async def call(client: AsyncReelbase) -> bool:
         return (await client.queue.state()).paused
 
-    used, unused = target.service(), target.service()
-    asyncio.run(call(used))
+    async with target.service() as used, target.service() as unused:
+        await call(used)
 
-    assert str(in_child(lambda: asyncio.run(call(used)))).startswith(WrongLoop.__name__)
-    assert in_child(lambda: asyncio.run(call(unused))) is False
-    asyncio.run(used.aclose())
+        # In threads, where no loop runs.
+        refused = await asyncio.to_thread(in_child, lambda: asyncio.run(call(used)))
+        assert str(refused).startswith(WrongLoop.__name__)
+        assert await asyncio.to_thread(in_child, lambda: asyncio.run(call(unused))) is False
+        assert await call(used) is False
 
 
 def test_forgotten_client__is_warned_of_with_the_place_it_was_made(target: Target) -> None:
@@ -303,6 +302,31 @@ def test_client_that_never_called__holds_nothing(target: Target) -> None:
 def test_repr__shows_no_key(target: Target) -> None:
     with Reelbase(target.url, target.service_role_key) as client:
         assert repr(client) == f"<Reelbase {target.url}>"
+
+
+@pytest.mark.parametrize("mode", ["Reelbase", "AsyncReelbase"])
+def test_exit__is_clean(target: Target, mode: str) -> None:
+    program = f"""
+import asyncio
+from reelbase import AsyncReelbase, Reelbase
+arguments = {(target.url, target.service_role_key)!r}
+
+async def main():
+    async with AsyncReelbase(*arguments) as client:
+        await asyncio.gather(*(client.queue.state() for _ in range(3)))
+
+if {mode!r} == "AsyncReelbase":
+    asyncio.run(main())
+else:
+    with Reelbase(*arguments) as client:
+        client.queue.state()
+"""
+    for _ in range(5):
+        done = subprocess.run(
+            [sys.executable, "-W", "default", "-c", program], capture_output=True, check=False
+        )
+
+        assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_import__brings_no_library_that_most_programs_do_not_need() -> None:

@@ -10,12 +10,13 @@ import tenacity
 
 from reelbase.errors import ReelbaseError, WrongLoop
 from reelbase.execution.call import Call
-from reelbase.execution.http import AsyncHttpTransport, HttpTransport
 from reelbase.execution.identity import Identity
 from reelbase.execution.plain import plain_async_client, plain_client
 from reelbase.execution.retry import RetryPolicy
+from reelbase.execution.sync_http import HttpTransport
 from reelbase.execution.telemetry import attempt_headers
 from reelbase.execution.translation import read_reply
+from reelbase.execution.transport import malformed
 
 if TYPE_CHECKING:
     import supabase
@@ -62,7 +63,7 @@ class RestExecutor:
 
     def __init__(self, url: str, identity: Identity, *, timeout: float) -> None:
         self._url = url
-        self._identity = identity
+        self._identity = _sound(identity)
         self._timeout = timeout
         self._transport = HttpTransport(url)
         self._is_guest = False
@@ -72,7 +73,7 @@ class RestExecutor:
     def speaking_as(self, identity: Identity) -> "RestExecutor":
         """An executor for another identity, over the same connections; closing it leaves them open."""
         guest = copy.copy(self)
-        guest._identity, guest._is_guest = identity, True  # noqa: SLF001  # its own copy
+        guest._identity, guest._is_guest = _sound(identity), True  # noqa: SLF001  # its own copy
         guest._plain = plain_client(self._url, identity, self._timeout)  # noqa: SLF001
         return guest
 
@@ -96,14 +97,12 @@ class RestExecutor:
     def _send(self, errand: _Errand[T]) -> T:
         errand.raise_first()
         function, body, seconds = errand.request()
-        return read_reply(
-            errand.call, self._transport.send(function, body, _headers(self._identity), seconds)
-        )
+        headers = _headers(self._identity)
+        return read_reply(errand.call, self._transport.send(function, body, headers, seconds))
 
     @property
     def supabase(self) -> "supabase.Client":
-        self._transport.check_open()
-        plain = self._plain.get()
+        plain = self._plain.get()[1]
         plain.renew()
         return plain
 
@@ -112,12 +111,16 @@ class RestExecutor:
         """Whether there is something to close."""
         return self._plain.opened or (self._transport.opened and not self._is_guest)
 
+    def forget(self) -> None:
+        """Let go of what nobody closed."""
+        self.close()
+
     def close(self) -> None:
         if not self._is_guest:
             self._transport.close()
-        http = self._plain.take()
-        if http is not None:
-            http.close()
+        plain = self._plain.take()
+        if plain is not None:
+            plain[0].close()
 
 
 class AsyncRestExecutor:
@@ -125,8 +128,11 @@ class AsyncRestExecutor:
 
     def __init__(self, url: str, identity: Identity, *, timeout: float) -> None:
         self._url = url
-        self._identity = identity
+        self._identity = _sound(identity)
         self._timeout = timeout
+        # aiohttp is for asyncio alone, and takes its time to import.
+        from reelbase.execution.async_http import AsyncHttpTransport  # noqa: PLC0415
+
         self._transport = AsyncHttpTransport(url)
         self._is_guest = False
         self._retry = RetryPolicy()
@@ -136,7 +142,7 @@ class AsyncRestExecutor:
     def speaking_as(self, identity: Identity) -> "AsyncRestExecutor":
         """An executor for another identity, over the same connections; closing it leaves them open."""
         guest = copy.copy(self)
-        guest._identity, guest._is_guest = identity, True  # noqa: SLF001  # its own copy
+        guest._identity, guest._is_guest = _sound(identity), True  # noqa: SLF001  # its own copy
         guest._plain = plain_async_client(self._url, identity, self._timeout)  # noqa: SLF001
         return guest
 
@@ -159,14 +165,12 @@ class AsyncRestExecutor:
     async def _send(self, errand: _Errand[T]) -> T:
         errand.raise_first()
         function, body, seconds = errand.request()
-        return read_reply(
-            errand.call, await self._transport.send(function, body, _headers(self._identity), seconds)
-        )
+        headers = _headers(self._identity)
+        return read_reply(errand.call, await self._transport.send(function, body, headers, seconds))
 
     @property
     def supabase(self) -> "supabase.AsyncClient":
-        self._transport.check_open()
-        plain = self._plain.get()
+        plain = self._plain.get()[1]
         plain.renew()
         return plain
 
@@ -175,12 +179,17 @@ class AsyncRestExecutor:
         """Whether there is something to close."""
         return self._plain.opened or (self._transport.opened and not self._is_guest)
 
+    def forget(self) -> None:
+        """Let go of what nobody closed."""
+        if not self._is_guest:
+            self._transport.forget()
+
     async def close(self) -> None:
         if not self._is_guest:
             await self._transport.close()
-        http = self._plain.take()
-        if http is not None:
-            await http.aclose()
+        plain = self._plain.take()
+        if plain is not None:
+            await plain[0].aclose()
 
 
 class BoundLoop:
@@ -199,6 +208,12 @@ class BoundLoop:
                 "This AsyncReelbase belongs to another event loop.",
                 hint="Make one in each loop, inside of what asyncio.run runs.",
             )
+
+
+def _sound(identity: Identity) -> Identity:
+    if not all(secret.isascii() and secret.isprintable() for secret in (identity.key, identity.token)):
+        raise malformed()
+    return identity
 
 
 _HEADERS = {
