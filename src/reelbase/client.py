@@ -55,8 +55,6 @@ class _Client(Services[M], ABC):
     as slow. `signing_key` signs watch tokens, for backends. `on_call` is called after each call.
     """
 
-    _executor: RestExecutor | AsyncRestExecutor
-
     def __init__(
         self,
         url: str,
@@ -85,6 +83,10 @@ class _Client(Services[M], ABC):
     @abstractmethod
     def _connect(self, timeout: float) -> None:
         """Make connections ready."""
+
+    @abstractmethod
+    def _join(self, identity: Identity) -> None:
+        """Go on over the connections of the client that this one is a copy of."""
 
     @abstractmethod
     def _wires(self) -> _Wires:
@@ -137,7 +139,7 @@ class _Client(Services[M], ABC):
         guest = copy.copy(self)
         guest._identity = identity  # noqa: SLF001  # of the same class
         guest._signing_key = None  # noqa: SLF001  # who speaks for others does not sign
-        guest._executor = self._executor.speaking_as(identity)  # noqa: SLF001
+        guest._join(identity)  # noqa: SLF001
         guest._offer()  # noqa: SLF001
         return guest
 
@@ -176,11 +178,12 @@ class _Client(Services[M], ABC):
 class AsyncReelbase(_Client[Async]):
     """reelbase for asyncio; of one event loop. Use it as `async with`, or call `aclose`."""
 
-    _executor: AsyncRestExecutor
-
     def _connect(self, timeout: float) -> None:
         self._executor = AsyncRestExecutor(self._url, self._identity, timeout=timeout)
         self._feeds: _Feeds | None = None
+
+    def _join(self, identity: Identity) -> None:
+        self._executor = self._executor.speaking_as(identity)
 
     def _wires(self) -> _Wires:
         identity = self._identity
@@ -213,12 +216,13 @@ class AsyncReelbase(_Client[Async]):
 class Reelbase(_Client[Sync]):
     """reelbase for synchronous code. Use it as `with`, or call `close`."""
 
-    _executor: RestExecutor
-
     def _connect(self, timeout: float) -> None:
         self._executor = RestExecutor(self._url, self._identity, timeout=timeout)
         self._loop = BackgroundLoop()
         self._feeds: _Feeds | None = None
+
+    def _join(self, identity: Identity) -> None:
+        self._executor = self._executor.speaking_as(identity)
 
     def _wires(self) -> _Wires:
         identity = self._identity

@@ -1,6 +1,7 @@
 """A backend acts for an anonymous client: the database believes the address that the backend vouches for."""
 
 import time
+from collections.abc import AsyncIterator
 from ipaddress import ip_address
 from typing import Any
 from uuid import uuid4
@@ -22,12 +23,11 @@ HERE, THERE = "203.0.113.7", "2001:db8::7"
 
 
 @pytest.fixture(params=["sync", "async"])
-def backend(request: pytest.FixtureRequest, target: Target) -> AnyClient:
+async def backend(request: pytest.FixtureRequest, target: Target) -> AsyncIterator[AnyClient]:
     factory: Any = {"sync": Reelbase, "async": AsyncReelbase}[request.param]
-    return factory(target.url, target.service_role_key, signing_key=SigningKey.from_secret(target.jwt_secret))
-
-
-async def close(client: AnyClient) -> None:
+    key = SigningKey.from_secret(target.jwt_secret)
+    client = factory(target.url, target.service_role_key, signing_key=key)
+    yield client
     await done(client.aclose() if isinstance(client, AsyncReelbase) else client.close())
 
 
@@ -44,7 +44,6 @@ async def test_client__creates_and_sees_what_is_of_its_address(backend: AnyClien
         await done(there.jobs.get(job.id))
     with pytest.raises(PermissionDenied):
         await done(here.queue.state())
-    await close(backend)
 
 
 async def test_client__does_not_see_what_users_made_from_its_address(backend: AnyClient) -> None:
@@ -52,7 +51,6 @@ async def test_client__does_not_see_what_users_made_from_its_address(backend: An
 
     with pytest.raises(NotFound):
         await done(backend.as_client(HERE).jobs.get(job.id))
-    await close(backend)
 
 
 async def test_client__watches_live(target: Target) -> None:
