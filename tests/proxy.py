@@ -2,9 +2,38 @@
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import AsyncIterator
-from typing import Self
+from dataclasses import dataclass
+from typing import Literal, Self
 from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What becomes of one answer, after the server has done what it was asked to do.
+
+    `instead` is sent in its place; else its head and the first `body` bytes of its body, or nothing of it at
+    all when `body` is None. Then the connection is reset, closed, left silent, or goes on.
+    """
+
+    body: int | None = None
+    instead: bytes | None = None
+    then: Literal["reset", "close", "silence", "go on"] = "reset"
+
+    def shown(self, answer: bytes) -> bytes:
+        if self.instead is not None:
+            return self.instead
+        return b"" if self.body is None else answer[: answer.index(_HEAD_END) + len(_HEAD_END) + self.body]
+
+
+_HEAD_END = b"\r\n\r\n"
+
+
+def page(status: str, body: bytes, *headers: str) -> Fault:
+    """An answer as a gateway would give it, in place of the server's."""
+    head = "\r\n".join([f"HTTP/1.1 {status}", f"content-length: {len(body)}", *headers])
+    return Fault(instead=head.encode() + _HEAD_END + body, then="go on")
 
 
 class Proxy:
@@ -19,6 +48,7 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._port = 0
+        self._faults: deque[Fault] = deque()
         self.connections = 0
 
     @property
@@ -59,6 +89,10 @@ class Proxy:
     def flow(self) -> None:
         self._flowing.set()
 
+    def spoil(self, *faults: Fault) -> None:
+        """The next answers, one after the other; all later ones pass."""
+        self._faults.extend(faults)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -67,12 +101,33 @@ class Proxy:
         with contextlib.suppress(OSError, asyncio.CancelledError):
             upstream = await asyncio.open_connection(*self._target)
             async with _closing(self._writers, writer), _closing(self._writers, upstream[1]):
-                await asyncio.gather(self._pump(reader, upstream[1]), self._pump(upstream[0], writer))
+                await asyncio.gather(self._pump(reader, upstream[1]), self._answer(upstream[0], writer))
         self._tasks.discard(task)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
             await self._flowing.wait()
+            writer.write(data)
+            await writer.drain()
+        writer.transport.abort()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            await self._flowing.wait()
+            if self._faults:
+                fault = self._faults.popleft()
+                while _HEAD_END not in data or len(data) - data.index(_HEAD_END) < (fault.body or 0) + 4:
+                    data += await reader.read(65536)
+                writer.write(fault.shown(data))
+                await writer.drain()
+                if fault.then == "silence":
+                    await asyncio.Event().wait()
+                if fault.then == "close":
+                    writer.close()
+                    return
+                if fault.then == "reset":
+                    break
+                continue
             writer.write(data)
             await writer.drain()
         writer.transport.abort()

@@ -1,29 +1,46 @@
 """The clients: where services, executors and the feed are put together."""
 
 import asyncio
+import copy
+import inspect
+import tracemalloc
+import warnings
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from ipaddress import ip_address
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import supabase
-
+from reelbase.errors import ConfigurationError
 from reelbase.execution.call import Call
+from reelbase.execution.identity import Identity, Secret, TokenProvider, renewing, renewing_async
 from reelbase.execution.operation import Async, M, Sync
 from reelbase.execution.rest import AsyncRestExecutor, RestExecutor
+from reelbase.execution.telemetry import Hook, Hooks, Telemetry, current_correlation
 from reelbase.realtime.background import BackgroundLoop
 from reelbase.realtime.channel import RealtimeEndpoint
 from reelbase.realtime.feed import Carry, Counts, follow
 from reelbase.realtime.live import LiveRows
 from reelbase.realtime.stream import AsyncEventStream, EventStream
 from reelbase.realtime.watch import Watch
+from reelbase.services.arguments import Address
 from reelbase.services.table import Services
 from reelbase.settings import KeyName, Settings
 
+if TYPE_CHECKING:
+    import supabase
+
+    from reelbase.execution.signing import SigningKey
+
 DEFAULT_TIMEOUT = 10.0
+DEFAULT_SLOW_CALL = 1.0
 LIVE_BEAT = 10.0
 POLLING_BEAT = 1.0
+
+T = TypeVar("T")
 
 _Wires = tuple[Callable[[Call[Any]], Any], Callable[[Watch], Any]]
 """What carries calls, and what follows events."""
@@ -32,42 +49,159 @@ _Wires = tuple[Callable[[Call[Any]], Any], Callable[[Watch], Any]]
 class _Client(Services[M], ABC):
     """What both clients share.
 
-    `key` is an API key of either kind. `access_token` is the JWT of whoever the client speaks for;
-    without one it speaks for the key. `timeout` is seconds a single request may take.
+    `key` is an API key of either kind. `access_token` is the JWT of whoever the client speaks for, or
+    `token_provider` returns it, now and again before it expires; without one the client speaks for the key.
+    `timeout` is seconds that a call may take, repeats included; one of `slow_call` seconds or more is logged
+    as slow. `signing_key` signs watch tokens, for backends. `on_call` is called after each call.
     """
 
     def __init__(
-        self, url: str, key: str, *, access_token: str | None = None, timeout: float = DEFAULT_TIMEOUT
+        self,
+        url: str,
+        key: str,
+        *,
+        access_token: str | None = None,
+        token_provider: TokenProvider | None = None,
+        signing_key: "SigningKey | None" = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        slow_call: float = DEFAULT_SLOW_CALL,
+        on_call: Hook | None = None,
     ) -> None:
-        super().__init__(*self._connect(url, key, access_token, timeout))
+        # Under the same names, so that a traceback that shows local variables shows none of them.
+        key, access_token = Secret(key), None if access_token is None else Secret(access_token)
+        self._url = url
+        # Python 3.11 does not find it by `source` for objects with a __dict__.
+        self._place = _place() if tracemalloc.is_tracing() else ""
+        self._identity = Identity(key, access_token, token_provider)
+        self._signing_key = signing_key
+        self._telemetry = Telemetry(slow_call=slow_call, address=url)
+        if on_call is not None:
+            self._telemetry.hooks.after(on_call)
+        self._connect(_checked(timeout))
+        self._offer()
 
     @abstractmethod
-    def _connect(self, url: str, key: str, access_token: str | None, timeout: float) -> _Wires:
-        """Make connections ready, and what services need of them."""
+    def _connect(self, timeout: float) -> None:
+        """Make connections ready."""
+
+    @abstractmethod
+    def _join(self, identity: Identity) -> None:
+        """Go on over the connections of the client that this one is a copy of."""
+
+    @abstractmethod
+    def _wires(self) -> _Wires:
+        """What services need: the layers around the executor, and the feeds."""
+
+    def _offer(self) -> None:
+        self._carry, self._follow = self._wires()
+        super().__init__(self._carry, self._follow, self._signing_key)
+
+    @property
+    def hooks(self) -> Hooks:
+        """Functions to be called around each call, of this client and those derived from it."""
+        return self._telemetry.hooks
+
+    @property
+    def correlation_id(self) -> str | None:
+        """The id that calls carry here, inside of `with reelbase.correlation()`; None outside."""
+        return current_correlation()
+
+    def as_user(self, token: str | TokenProvider) -> Self:
+        """A client that speaks for the holder of an access token, or of those that a provider returns.
+
+        It shares connections and hooks with this one, which stays who it is and has to stay open, and ends
+        with it. Closing it sooner ends its own streams, no more. The database verifies the token.
+        """
+        if callable(token):
+            return self._guest(Identity(self._identity.key, token_provider=token))
+        return self._guest(Identity(self._identity.key, access_token=token))
+
+    def as_client(self, client_ip: Address) -> Self:
+        """A client that speaks for an anonymous client of a backend, which is known by its address alone.
+
+        The database then shows and creates what it would if that client had called: its own jobs, live too,
+        within its rate limit. For backends with a signing key, which vouches for the address; else raises
+        ConfigurationError. Take the address from the connection or a proxy of yours, never from what the
+        client itself says. Like `as_user` in everything else.
+        """
+        key = self._signing_key
+        if key is None:
+            raise ConfigurationError(
+                "There is no key to vouch for an address with.",
+                hint="Set SUPABASE_JWT_SECRET or REELBASE_SIGNING_KEY, or give the client signing_key.",
+            )
+        claims = {"role": "anon", "client_ip": str(ip_address(str(client_ip)))}
+        return self._guest(
+            Identity(self._identity.key, token_provider=lambda: key.sign(claims, timedelta(hours=1)))
+        )
+
+    def _guest(self, identity: Identity) -> Self:
+        guest = copy.copy(self)
+        guest._identity = identity  # noqa: SLF001  # of the same class
+        guest._signing_key = None  # noqa: SLF001  # who speaks for others does not sign
+        guest._join(identity)  # noqa: SLF001
+        guest._offer()  # noqa: SLF001
+        return guest
+
+    def with_timeout(self, seconds: float) -> Services[M]:
+        """The same services over the same connections, with another time for each call.
+
+        `client.with_timeout(2).jobs.get(id)` raises CallTimeout after two seconds, repeats included.
+        """
+        carry, timeout = self._carry, _checked(seconds)
+        return Services(lambda call: carry(replace(call, timeout=timeout)), self._follow, self._signing_key)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._url}>"
+
+    def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
+        # Only who connected has something to close.
+        executor = vars(self).get("_executor")
+        if executor is not None and executor.opened:
+            executor.forget()
+            warn(f"unclosed client {self!r}{self._place}", ResourceWarning, source=self)
 
     @classmethod
     def from_env(cls, key: KeyName = "service_role") -> Self:
         """A client from the environment and `.env`. Raises ConfigurationError."""
         settings = Settings.load()
-        return cls(settings.supabase_url, settings.key(key), timeout=settings.reelbase_timeout)
+        return cls(
+            settings.supabase_url,
+            settings.key(key),
+            # Only a backend has the one key, and only a backend should have the other.
+            signing_key=settings.signing_key() if key == "service_role" else None,
+            timeout=settings.reelbase_timeout,
+            slow_call=settings.reelbase_slow_call,
+        )
 
 
 class AsyncReelbase(_Client[Async]):
     """reelbase for asyncio; of one event loop. Use it as `async with`, or call `aclose`."""
 
-    def _connect(self, url: str, key: str, access_token: str | None, timeout: float) -> _Wires:
-        self._executor = AsyncRestExecutor(url, key, access_token=access_token, timeout=timeout)
-        self._feeds = _Feeds(url, key, access_token, self._executor.run)
-        return self._executor.run, self._feeds.open
+    def _connect(self, timeout: float) -> None:
+        self._executor = AsyncRestExecutor(self._url, self._identity, timeout=timeout)
+        self._feeds: _Feeds | None = None
+
+    def _join(self, identity: Identity) -> None:
+        self._executor = self._executor.speaking_as(identity)
+
+    def _wires(self) -> _Wires:
+        identity = self._identity
+        run = renewing_async(self._executor.run, identity) if identity.renews else self._executor.run
+        run = self._telemetry.observed_async(run)
+        endpoint = _endpoint(self._url, identity, identity.fresh_async)
+        self._feeds = _Feeds(endpoint, run, host=self._feeds)
+        return run, self._feeds.open
 
     @property
-    def supabase(self) -> supabase.AsyncClient:
-        """The plain supabase-py client, for what reelbase does not do."""
+    def supabase(self) -> "supabase.AsyncClient":
+        """The plain supabase-py client, for what reelbase does not do; made when it is first asked for."""
         return self._executor.supabase
 
     async def aclose(self) -> None:
         """Close all connections and streams. Harmless when done twice."""
-        await self._feeds.close()
+        if self._feeds is not None:
+            await self._feeds.close()
         await self._executor.close()
 
     async def __aenter__(self) -> Self:
@@ -82,28 +216,35 @@ class AsyncReelbase(_Client[Async]):
 class Reelbase(_Client[Sync]):
     """reelbase for synchronous code. Use it as `with`, or call `close`."""
 
-    def _connect(self, url: str, key: str, access_token: str | None, timeout: float) -> _Wires:
-        self._executor = RestExecutor(url, key, access_token=access_token, timeout=timeout)
+    def _connect(self, timeout: float) -> None:
+        self._executor = RestExecutor(self._url, self._identity, timeout=timeout)
         self._loop = BackgroundLoop()
-        self._feeds = _Feeds(url, key, access_token, self._carry_in_thread)
-        return self._executor.run, self._open
+        self._feeds: _Feeds | None = None
+
+    def _join(self, identity: Identity) -> None:
+        self._executor = self._executor.speaking_as(identity)
+
+    def _wires(self) -> _Wires:
+        identity = self._identity
+        run = renewing(self._executor.run, identity) if identity.renews else self._executor.run
+        run = self._telemetry.observed(run)
+        endpoint = _endpoint(self._url, identity, _in_thread(identity.fresh))
+        self._is_guest = self._feeds is not None
+        self._feeds = _Feeds(endpoint, _in_thread(run), host=self._feeds)
+        return run, _opener(self._feeds, self._loop)
 
     @property
-    def supabase(self) -> supabase.Client:
-        """The plain supabase-py client, for what reelbase does not do."""
+    def supabase(self) -> "supabase.Client":
+        """The plain supabase-py client, for what reelbase does not do; made when it is first asked for."""
         return self._executor.supabase
 
     def close(self) -> None:
         """Close all connections, streams and the background thread. Harmless when done twice."""
-        self._loop.close()
+        if not self._is_guest:
+            self._loop.close()
+        elif self._feeds is not None and self._feeds.in_use and not self._loop.closed:
+            self._loop.run(self._feeds.close())
         self._executor.close()
-
-    def _open(self, watch: Watch) -> EventStream:
-        return EventStream(self._feeds.open(watch), self._loop)
-
-    async def _carry_in_thread(self, call: Any) -> Any:
-        # A worker thread, so that one slow read of the log does not hold up other streams.
-        return await asyncio.to_thread(self._executor.run, call)
 
     def __enter__(self) -> Self:
         return self
@@ -114,13 +255,50 @@ class Reelbase(_Client[Sync]):
         self.close()
 
 
-class _Feeds:
-    """Opens event streams and remembers them, so that they end with their client."""
+def _place() -> str:
+    """Where the client is being made, for a message."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
+    return "" if frame is None else f", made at {frame.f_code.co_filename}:{frame.f_lineno}"
 
-    def __init__(self, url: str, key: str, access_token: str | None, carry: Carry) -> None:
-        self._endpoint = RealtimeEndpoint(f"{url.rstrip('/')}/realtime/v1", key, access_token)
+
+def _checked(timeout: float) -> float:
+    if not timeout > 0:
+        raise ConfigurationError(f"A timeout of {timeout} seconds leaves no time.", hint="Give more than 0.")
+    return timeout
+
+
+# Functions, not methods of the client: it should not be part of a cycle, so that a forgotten one is noticed
+# at once.
+def _opener(feeds: "_Feeds", loop: BackgroundLoop) -> Callable[[Watch], EventStream]:
+    return lambda watch: EventStream(feeds.open(watch), loop)
+
+
+def _in_thread(work: Callable[..., T]) -> Callable[..., Awaitable[T]]:
+    async def carry(*arguments: Any) -> T:
+        # A worker thread, so that one slow read of the log does not hold up other streams.
+        return await asyncio.to_thread(work, *arguments)
+
+    return carry
+
+
+def _endpoint(url: str, identity: Identity, token: Callable[[], Awaitable[str]]) -> RealtimeEndpoint:
+    return RealtimeEndpoint(f"{url.rstrip('/')}/realtime/v1", identity.key, token, identity.due_in)
+
+
+class _Feeds:
+    """Opens event streams and remembers them, so that they end with their client, and with its host."""
+
+    def __init__(self, endpoint: RealtimeEndpoint, carry: Carry, *, host: "_Feeds | None") -> None:
+        self._endpoint = endpoint
         self._carry = carry
+        self._host = host
         self._streams: weakref.WeakSet[AsyncEventStream] = weakref.WeakSet()
+
+    @property
+    def in_use(self) -> bool:
+        return bool(self._streams)
 
     def open(self, watch: Watch) -> AsyncEventStream:
         live = LiveRows(
@@ -128,8 +306,13 @@ class _Feeds:
         )
         counts = Counts()
         events = AsyncEventStream(follow(watch, self._carry, live, counts), counts)
-        self._streams.add(events)
+        self._remember(events)
         return events
+
+    def _remember(self, events: AsyncEventStream) -> None:
+        self._streams.add(events)
+        if self._host is not None:
+            self._host._remember(events)  # noqa: SLF001  # of the same class
 
     async def close(self) -> None:
         for events in list(self._streams):

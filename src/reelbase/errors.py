@@ -2,10 +2,14 @@
 
     ReelbaseError
     ├── ConfigurationError        a setting is missing or wrong
+    ├── ClientClosed              the client was closed before
+    ├── WrongLoop                 the client belongs to another event loop
     ├── ConnectionFailed          no answer: refused, reset, unreachable
     ├── CallTimeout               no answer in time, here or in the database
     ├── UnexpectedAnswer          an answer that does not fit the operation
     ├── EventsMissing             the log no longer goes back that far
+    ├── JobUnfinished             a job took longer than somebody would wait; `job`
+    ├── JobFailed                 a job did not end well, and was checked; `job`
     └── CallRefused               the server said no; `error` tells programs why
         ├── AuthenticationError   the key or token is not accepted
         ├── PermissionDenied      the caller may not do this
@@ -24,18 +28,24 @@ SQLSTATE's class, else the HTTP status: `CallRefused.best_class`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from reelbase.models.job import Job
 
 __all__ = [
     "AuthenticationError",
     "CallRefused",
     "CallTimeout",
+    "ClientClosed",
     "ConfigurationError",
     "Conflict",
     "ConnectionFailed",
     "EventsMissing",
     "InvalidArgument",
     "InvalidTransition",
+    "JobFailed",
+    "JobUnfinished",
     "LeaseLost",
     "NotFound",
     "PermissionDenied",
@@ -45,6 +55,7 @@ __all__ = [
     "ServerFault",
     "TransactionConflict",
     "UnexpectedAnswer",
+    "WrongLoop",
 ]
 
 
@@ -66,6 +77,8 @@ class ReelbaseError(Exception):
         """Seconds from the first attempt to the error."""
         self.retries: int = 0
         """Attempts after the first."""
+        self.correlation_id: str | None = None
+        """What the server saw as x-correlation-id, and stands in the log records of this client."""
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}" if self.hint else self.message
@@ -73,6 +86,14 @@ class ReelbaseError(Exception):
 
 class ConfigurationError(ReelbaseError):
     """A setting is missing or wrong; the message names it."""
+
+
+class ClientClosed(ReelbaseError):
+    """The client was closed, before the call or during it; then a write may have taken effect."""
+
+
+class WrongLoop(ReelbaseError):
+    """An AsyncReelbase was used in one event loop, and then in another: each needs its own."""
 
 
 class ConnectionFailed(ReelbaseError):
@@ -89,6 +110,24 @@ class CallTimeout(ReelbaseError):
 
 class EventsMissing(ReelbaseError):
     """The log no longer holds the events that were asked for: read the job and watch from its `event_seq`."""
+
+
+class JobUnfinished(ReelbaseError):
+    """A job took longer than its caller would wait; it goes on. `job` is what was known of it last."""
+
+    transient = True
+
+    def __init__(self, message: str, job: "Job", *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.job = job
+
+
+class JobFailed(ReelbaseError):
+    """A job ended, and not in `completed`."""
+
+    def __init__(self, message: str, job: "Job") -> None:
+        super().__init__(message)
+        self.job = job
 
 
 class UnexpectedAnswer(ReelbaseError):
@@ -113,6 +152,7 @@ class Answer:
     status: int | None = None
     hint: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    retry_after: float | None = None
 
 
 class CallRefused(ReelbaseError):
@@ -131,6 +171,7 @@ class CallRefused(ReelbaseError):
         self.sqlstate = answer.sqlstate
         self.status = answer.status
         self.details = answer.details
+        self._retry_after = answer.retry_after
 
     @classmethod
     def best_class(cls, answer: Answer) -> type["CallRefused"]:
@@ -143,6 +184,12 @@ class CallRefused(ReelbaseError):
     def constraint(self) -> str | None:
         """The name of the constraint that was in the way, when one was."""
         return self.details.get("constraint")
+
+    @property
+    def retry_after(self) -> float | None:
+        """In how many seconds to come again, where the server tells."""
+        seconds = self.details.get("retry_after")
+        return float(seconds) if isinstance(seconds, int | float) else self._retry_after
 
 
 def _status(answer: Answer) -> str:
@@ -221,15 +268,9 @@ class LeaseLost(Conflict, answers=("lease_lost",)):
 
 
 class RateLimited(CallRefused, answers=("rate_limited", "429")):
-    """Too many calls."""
+    """Too many calls; `retry_after` says when there is room again."""
 
     transient = True
-
-    @property
-    def retry_after(self) -> float | None:
-        """Seconds until there is room again, where the server tells."""
-        seconds = self.details.get("retry_after")
-        return float(seconds) if isinstance(seconds, int | float) else None
 
 
 # A gateway without its server (Cloudflare, in front of hosted projects, has numbers of its own), or overload.

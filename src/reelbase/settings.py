@@ -1,11 +1,14 @@
 """Settings, from the environment and a `.env` file in the working directory; see `.env.example`."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from reelbase.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from reelbase.execution.signing import SigningKey
 
 KeyName = Literal["service_role", "anon"]
 
@@ -20,6 +23,10 @@ class Settings(BaseSettings):
     supabase_url: str
     supabase_anon_key: SecretStr | None = None
     supabase_service_role_key: SecretStr | None = None
+    supabase_jwt_secret: SecretStr | None = None
+    reelbase_signing_key: SecretStr | None = None
+    reelbase_signing_key_id: str | None = None
+    reelbase_slow_call: Annotated[float, Field(ge=0)] = 1.0
     reelbase_timeout: Annotated[float, Field(gt=0, le=300)] = 10.0
 
     @field_validator("supabase_url")
@@ -47,6 +54,19 @@ class Settings(BaseSettings):
         if secret is None:
             raise ConfigurationError(_missing(f"SUPABASE_{name.upper()}_KEY"))
         return secret.get_secret_value()
+
+    def signing_key(self) -> "SigningKey | None":
+        """What signs watch tokens: the private key, else the JWT secret. Raises ConfigurationError if it is
+        no such thing."""
+        from reelbase.execution.signing import SigningKey  # noqa: PLC0415  # most programs sign nothing
+
+        if self.reelbase_signing_key is not None:
+            return SigningKey.from_private_key(
+                self.reelbase_signing_key.get_secret_value(), self.reelbase_signing_key_id
+            )
+        if self.supabase_jwt_secret is not None:
+            return SigningKey.from_secret(self.supabase_jwt_secret.get_secret_value())
+        return None
 
 
 def _missing(variable: str) -> str:

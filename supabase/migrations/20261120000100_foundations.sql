@@ -588,8 +588,9 @@ $$;
 comment on function private.require_admin is 'Refuse everyone but admins and the service key.';
 grant execute on function private.require_admin to anon, authenticated, service_role;
 
--- The client's address, from the header that the settings trust; null when there is none or it is no
--- address (Realtime, for one, evaluates policies without request headers).
+-- The client's address: the one that a backend vouches for by the claim `client_ip` of a short-lived JWT, else from the header
+-- that the settings trust. Null when there is none or it is no address (Realtime, for one, evaluates policies without request
+-- headers), and of a token that is not to expire within a day.
 create function private.client_ip()
 returns inet
 language plpgsql
@@ -598,13 +599,18 @@ set search_path = ''
 as $$
 declare
     header text := private.setting('client_ip_header') #>> '{}';
+    claims jsonb := auth.jwt();
     addresses text[];
     address text;
 begin
     addresses := string_to_array(
         nullif(current_setting('request.headers', true), '')::jsonb ->> header, ','
     );
-    if header = 'x-forwarded-for' then
+    if claims ? 'client_ip' then
+        if jsonb_typeof(claims -> 'exp') = 'number' and (claims ->> 'exp')::numeric <= extract(epoch from now()) + 86400 then
+            address := claims ->> 'client_ip';
+        end if;
+    elsif header = 'x-forwarded-for' then
         address := addresses[cardinality(addresses) + 1 - (private.setting('client_ip_position') #>> '{}')::integer];
     else
         address := addresses[1];

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from reelbase import (
     AsyncReelbase,
+    AsyncRunningJob,
     ClaimedJob,
     ClaimState,
     DatabaseHealth,
@@ -28,6 +29,7 @@ from reelbase import (
     QueueState,
     RateLimit,
     Reelbase,
+    RunningJob,
     SecurityEventPage,
     StepPerformance,
     StorageOperation,
@@ -38,10 +40,11 @@ from reelbase import (
     UserRole,
     VideoJob,
 )
+from reelbase.execution.paging import AsyncListing
 from reelbase.realtime.stream import AsyncEventStream, EventStream
 
 
-def synchronous(client: Reelbase, job_id: UUID, element: ElementSpec) -> None:
+def synchronous(client: Reelbase, job_id: UUID, element: ElementSpec, job: JobSpec) -> None:
     assert_type(client.jobs.get(job_id), Job)
     assert_type(client.jobs.list(status=[JobStatus.PENDING]), JobPage)
     assert_type(client.jobs.create("mp4", 64, 64), Job)
@@ -51,9 +54,22 @@ def synchronous(client: Reelbase, job_id: UUID, element: ElementSpec) -> None:
     assert_type(client.timeline.start(job_id, ProcessingStep.UPLOAD), TimelineStep)
     assert_type(client.timeline.get(job_id), list[TimelineStep])
     assert_type(client.events.read(job_id), list[JobEvent])
+    assert_type(client.jobs.run(job), Job | RunningJob)
+    assert_type(client.jobs.wait_for(job_id, status=[JobStatus.PROCESSING], timeout=3), Job)
+    assert_type(client.as_user("token"), Reelbase)
     assert_type(client.jobs.watch(job_id), EventStream)
     for event in client.jobs.watch(job_id):
         assert_type(event, JobEvent)
+
+
+def lists(client: Reelbase) -> None:
+    for job in client.jobs.list():
+        assert_type(job, Job)
+    for access in client.access.list():
+        assert_type(access, UrlAccess)
+    for event in client.events.read_all():
+        assert_type(event, JobEvent)
+    assert_type(client.jobs.list().items, tuple[Job, ...])
 
 
 def services(client: Reelbase, job_id: UUID, element: ElementSpec, job: JobSpec) -> None:
@@ -84,12 +100,26 @@ def services(client: Reelbase, job_id: UUID, element: ElementSpec, job: JobSpec)
 async def asynchronous(client: AsyncReelbase, job_id: UUID, element: ElementSpec) -> None:
     getting = client.jobs.get(job_id)
     _ = assert_type(getting, Coroutine[Any, Any, Job])
+    listing = client.jobs.list()
+    _ = assert_type(listing, AsyncListing[JobPage])
+    async for job in listing:
+        assert_type(job, Job)
+    async for element_ in client.elements.find():
+        assert_type(element_, Element)
+    async for event in client.events.read_all():
+        assert_type(event, JobEvent)
+    async for job in await client.jobs.list():
+        assert_type(job, Job)
     assert_type(await getting, Job)
     assert_type(await client.jobs.list(), JobPage)
     assert_type(await client.elements.add(job_id, element), Element)
     assert_type(await client.timeline.get(job_id), list[TimelineStep])
     assert_type(await client.queue.claim("worker"), list[ClaimedJob])
     assert_type(await client.security.client_ip(), IPv4Address | IPv6Address | None)
+    running = await client.jobs.run(JobSpec(output_format="mp4", width=64, height=64), wait=3)
+    assert_type(running, Job | AsyncRunningJob)
+    assert_type(await client.jobs.wait_for(job_id), Job)
+    assert_type(client.as_user("token"), AsyncReelbase)
     assert_type(client.jobs.watch(job_id), AsyncEventStream)
     async for event in client.jobs.watch(job_id):
         assert_type(event, JobEvent)

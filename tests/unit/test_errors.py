@@ -1,14 +1,17 @@
 """Which class an answer becomes, and what an error tells."""
 
 import inspect
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
-from postgrest import APIError
 
 import reelbase
 from reelbase import errors
 from reelbase.errors import Answer, CallRefused
 from reelbase.execution.translation import read_answer
+from reelbase.execution.transport import Reply
 
 
 @pytest.mark.parametrize(
@@ -68,18 +71,16 @@ def test_problems__of_details_that_are_not_ours_are_none(listed: object) -> None
     assert errors.InvalidArgument(Answer("", details={"problems": listed})).problems == ()
 
 
-def test_read_answer__unpacks_our_own_details() -> None:
-    error = APIError(
-        {
-            "message": "No.",
-            "code": "PT409",
-            "hint": "Wait.",
-            "details": '{"error": "invalid_transition", "from": "failed", "to": "completed",'
-            ' "allowed": ["pending"]}',
-        }
-    )
+def reply(status: int, body: object, **headers: str) -> Reply:
+    """As the server would send it; a text as it is, all else as JSON."""
+    return Reply(status, headers, body.encode() if isinstance(body, str) else json.dumps(body).encode())
 
-    refused = errors.InvalidTransition(read_answer(error, 409))
+
+def test_read_answer__unpacks_our_own_details() -> None:
+    details = '{"error": "invalid_transition", "from": "failed", "to": "completed", "allowed": ["pending"]}'
+    body = {"message": "No.", "code": "PT409", "hint": "Wait.", "details": details}
+
+    refused = errors.InvalidTransition(read_answer(reply(409, body)))
 
     assert (refused.error, refused.sqlstate, refused.status) == ("invalid_transition", "PT409", 409)
     assert (refused.from_status, refused.to_status, refused.allowed) == ("failed", "completed", ("pending",))
@@ -88,13 +89,53 @@ def test_read_answer__unpacks_our_own_details() -> None:
 
 @pytest.mark.parametrize("details", ["Key (id)=(1) exists.", "[1]", "17"])
 def test_read_answer__keeps_details_that_are_not_ours(details: str) -> None:
-    assert read_answer(APIError({"code": "23505", "details": details}), 409).details == {"text": details}
+    answer = read_answer(reply(409, {"code": "23505", "details": details}))
+
+    assert (answer.sqlstate, answer.details) == ("23505", {"text": details})
 
 
-def test_read_answer__takes_the_status_where_the_body_was_no_json() -> None:
-    answer = read_answer(APIError({"message": "Bad Gateway", "code": "502", "details": "<html>"}), 502)
+@pytest.mark.parametrize("body", ["<html>Bad Gateway</html>", "[1, 2]", '"no"', "[" * 100_000, "\x00"])
+def test_read_answer__of_a_gateway_is_its_status_and_a_piece_of_its_text(body: str) -> None:
+    answer = read_answer(reply(502, body))
 
-    assert (answer.sqlstate, answer.status) == (None, 502)
+    assert (answer.sqlstate, answer.status, answer.details) == (None, 502, {"text": body[:1000]})
+    assert "502" in answer.message
+
+
+def test_read_answer__of_nothing_is_the_status() -> None:
+    assert (read_answer(reply(503, "")).status, read_answer(reply(503, "")).details) == (503, {})
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7.0),
+        ("soon", None),
+        ("", None),
+        ("-3", None),
+        ("Fri, 01 Jan 2010 00:00:00 GMT", 0.0),
+        ("Fri, 01 Jan 2010 00:00:00 -0000", 0.0),
+    ],
+)
+def test_retry_after__is_seconds_or_a_date(header: str, seconds: float | None) -> None:
+    answer = read_answer(reply(503, {"message": "Busy."}, **{"retry-after": header}))
+
+    assert errors.ServerFault(answer).retry_after == seconds
+
+
+def test_retry_after__of_a_date_to_come_is_the_time_until_then() -> None:
+    later = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+
+    seconds = errors.ServerFault(read_answer(reply(503, "", **{"retry-after": later}))).retry_after
+
+    assert seconds is not None
+    assert 3000 < seconds <= 3600
+
+
+def test_retry_after__of_the_database_counts_more_than_a_gateway_s() -> None:
+    body = {"code": "PT429", "details": '{"error": "rate_limited", "retry_after": 2.5}'}
+
+    assert errors.RateLimited(read_answer(reply(429, body, **{"retry-after": "60"}))).retry_after == 2.5
 
 
 def test_tree__is_drawn_and_exported_in_full() -> None:

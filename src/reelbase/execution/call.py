@@ -1,15 +1,16 @@
 """A Call: one use of an SQL function, as data."""
 
+import json
 from collections.abc import Hashable, Mapping, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from typing import Any, Generic, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import to_jsonable_python
+from pydantic_core import to_json, to_jsonable_python
 
-from reelbase.errors import UnexpectedAnswer
+from reelbase.errors import Answer, InvalidArgument, UnexpectedAnswer
 
 T = TypeVar("T")
 
@@ -23,6 +24,7 @@ class Call(Generic[T]):
     Arguments that are None are left out, so the function's own default holds.
     `reads` names what the call reads, `("job", id)`; a call with it changes nothing and may be repeated.
     `idempotent` is a call that changes something, but a second time no more: it may be repeated too.
+    `timeout` is seconds for everything, repeats included; the client's own unless given.
     """
 
     function: str
@@ -30,6 +32,7 @@ class Call(Generic[T]):
     result: type[T]
     reads: tuple[object, ...] | None = None
     idempotent: bool = False
+    timeout: float | None = field(default=None, compare=False)
 
     @property
     def repeatable(self) -> bool:
@@ -40,17 +43,45 @@ class Call(Generic[T]):
         """The arguments as JSON values."""
         return {name: _json(value) for name, value in self.arguments.items() if value is not None}
 
+    def body(self) -> bytes:
+        """The arguments as a JSON object. Raises InvalidArgument when one is no JSON."""
+        given = {name: _plain(value) for name, value in self.arguments.items() if value is not None}
+        try:
+            body = to_json(given, exclude_none=True)
+            if b"NaN" in body or b"Infinity" in body:
+                # In a text, or as what Python calls a number and JSON does not.
+                json.dumps(to_jsonable_python(given, exclude_none=True), allow_nan=False)
+        except (ValueError, RecursionError) as error:
+            raise InvalidArgument(Answer(f"An argument cannot be sent as JSON ({error}).")) from error
+        return body
+
     def parse(self, answer: Any) -> T:
         """The result from its JSON value. Raises UnexpectedAnswer when it does not fit."""
         try:
             parsed: T = _adapter(cast("Hashable", self.result)).validate_python(answer)
         except ValidationError as error:
-            where = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors()[:5])
+            raise self._misfit(error) from error
+        return parsed
+
+    def parse_json(self, answer: bytes) -> T:
+        """The result from JSON text. Raises UnexpectedAnswer when it does not fit, or is no JSON."""
+        try:
+            parsed: T = _adapter(cast("Hashable", self.result)).validate_json(answer)
+        except ValidationError as error:
+            problem = error.errors(include_url=False, include_input=False)[0]
+            if problem["type"] != "json_invalid":
+                raise self._misfit(error) from error
             raise UnexpectedAnswer(
-                f"The answer of {self.function} is no {_name(self.result)} (see {where or 'its root'}).",
-                hint="Check that the database has the migrations of this client's version.",
+                f"The server's answer cannot be read ({problem['msg']}).", hint="Check SUPABASE_URL."
             ) from error
         return parsed
+
+    def _misfit(self, error: ValidationError) -> UnexpectedAnswer:
+        where = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors()[:5])
+        return UnexpectedAnswer(
+            f"The answer of {self.function} is no {_name(self.result)} (see {where or 'its root'}).",
+            hint="Check that the database has the migrations of this client's version.",
+        )
 
     def shown_arguments(self) -> dict[str, Any]:
         """The arguments for an error report: no long texts, no objects."""
@@ -58,10 +89,14 @@ class Call(Generic[T]):
 
 
 def _json(value: Any) -> Any:
+    return to_jsonable_python(_plain(value), exclude_none=True)
+
+
+def _plain(value: Any) -> Any:
     if isinstance(value, timedelta):
         # Not as ISO 8601, where a day of pydantic's and a year of Postgres's are not the same length.
         return f"{value.total_seconds():f} seconds"
-    return to_jsonable_python(value, exclude_none=True)
+    return value
 
 
 @cache

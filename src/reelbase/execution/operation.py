@@ -3,7 +3,7 @@
 A service's method builds a Call; `@operation` makes it a method that carries the call, in the way of the
 client that the service belongs to. The mode is a type parameter of the service, so type checkers see
 `client.jobs.get(id)` as `Job` on `Reelbase` and as an awaitable of `Job` on `AsyncReelbase`.
-`@stream` does the same for methods that follow events.
+`@listing` does the same for lists, which come in pages, `@stream` for methods that follow events.
 """
 
 from collections.abc import Callable, Coroutine
@@ -11,6 +11,7 @@ from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from reelbase.execution.call import Call
+from reelbase.execution.paging import AsyncListing, L, paged
 from reelbase.realtime.stream import AsyncEventStream, EventStream
 from reelbase.realtime.watch import Watch
 
@@ -56,6 +57,26 @@ class operation(Generic[P, T]):  # noqa: N801  # used as a decorator, named like
         @wraps(self.build)
         def method(*args: P.args, **kwargs: P.kwargs) -> Any:
             return instance._carry(self.build(instance, *args, **kwargs))  # noqa: SLF001  # friends
+
+        return method
+
+
+class listing(operation[P, L]):  # noqa: N801  # used as a decorator, named like one
+    """A method that builds a Call for one page of a list; what it returns goes through all of it."""
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: Service[Sync], owner: type) -> Callable[P, L]: ...
+    @overload
+    def __get__(self, instance: Service[Async], owner: type) -> Callable[P, AsyncListing[L]]: ...
+    def __get__(self, instance: Service[Any] | None, owner: type) -> Any:
+        if instance is None:
+            return self
+
+        @wraps(self.build)
+        def method(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return paged(self.build(instance, *args, **kwargs), instance._carry)  # noqa: SLF001  # friends
 
         return method
 

@@ -1,102 +1,228 @@
-"""Carrying calls through the Data API, with supabase-py."""
+"""Carrying calls through the Data API: retry around translation around the transport."""
 
+import asyncio
+import copy
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-import httpx
-import supabase
 import tenacity
-from supabase import AsyncClientOptions, ClientOptions
 
-from reelbase.errors import ReelbaseError
+from reelbase.errors import ReelbaseError, WrongLoop
 from reelbase.execution.call import Call
+from reelbase.execution.identity import Identity
+from reelbase.execution.plain import plain_async_client, plain_client
 from reelbase.execution.retry import RetryPolicy
-from reelbase.execution.translation import last_status, translated
+from reelbase.execution.sync_http import HttpTransport
+from reelbase.execution.telemetry import attempt_headers
+from reelbase.execution.translation import read_reply
+from reelbase.execution.transport import malformed
+
+if TYPE_CHECKING:
+    import supabase
 
 T = TypeVar("T")
+
+
+class _Errand(Generic[T]):
+    """A call on its way: its request, its time, how often it was sent."""
+
+    __slots__ = ("began", "body", "call", "deadline", "failed", "sent")
+
+    def __init__(self, call: Call[T], timeout: float) -> None:
+        self.call = call
+        self.began = time.monotonic()
+        self.deadline = self.began + (call.timeout or timeout)
+        self.body: bytes | None = None
+        self.sent = 0
+        self.failed: ReelbaseError | None = None
+
+    def request(self) -> tuple[str, bytes, float]:
+        """What to send: function, body, and the seconds that are left for it."""
+        if self.body is None:
+            self.body = self.call.body()
+        self.sent += 1
+        return self.call.function, self.body, max(self.deadline - time.monotonic(), 0.001)
+
+    def report(self, error: ReelbaseError) -> None:
+        """Put on an error what only the executor knows."""
+        error.function = self.call.function
+        error.arguments = self.call.shown_arguments()
+        error.duration = time.monotonic() - self.began
+        error.retries = max(self.sent - 1, 0)
+
+    def raise_first(self) -> None:
+        """Tenacity counts the attempt that failed before it was called."""
+        if self.failed is not None:
+            first, self.failed = self.failed, None
+            raise first
 
 
 class RestExecutor:
     """Carries calls for `Reelbase`. Owns the HTTP connections; `close` them."""
 
-    def __init__(self, url: str, key: str, *, access_token: str | None, timeout: float) -> None:
-        self._http = httpx.Client(timeout=timeout, http2=True, event_hooks={"response": [_remember_status]})
-        self.supabase = supabase.create_client(
-            url, key, ClientOptions(httpx_client=self._http, **_options(access_token))
-        )
+    def __init__(self, url: str, identity: Identity, *, timeout: float) -> None:
+        self._url = url
+        self._identity = _sound(identity)
+        self._timeout = timeout
+        self._transport = HttpTransport(url)
+        self._is_guest = False
         self._retry = RetryPolicy()
+        self._plain = plain_client(url, identity, timeout)
+
+    def speaking_as(self, identity: Identity) -> "RestExecutor":
+        """An executor for another identity, over the same connections; closing it leaves them open."""
+        guest = copy.copy(self)
+        guest._identity, guest._is_guest = _sound(identity), True  # noqa: SLF001  # its own copy
+        guest._plain = plain_client(self._url, identity, self._timeout)  # noqa: SLF001
+        return guest
 
     def run(self, call: Call[T]) -> T:
-        retrying = tenacity.Retrying(**self._retry.options(call))
-        with _reported(call, retrying):
-            answer: T = retrying(lambda: self._send(call))
+        errand = _Errand(call, self._timeout)
+        try:
+            try:
+                return self._send(errand)
+            except ReelbaseError as error:
+                if not self._retry.allows(call, error):
+                    raise
+                errand.failed = error
+            # Tenacity only from the first failure on: a call that succeeds should not pay for it.
+            retrying = tenacity.Retrying(**self._retry.options(errand.deadline))
+            answer: T = retrying(lambda: self._send(errand))
+        except ReelbaseError as error:
+            errand.report(error)
+            raise
         return answer
 
-    def _send(self, call: Call[T]) -> T:
-        with translated(call):
-            answer = self.supabase.rpc(call.function, call.payload()).execute()
-        return call.parse(answer.data)
+    def _send(self, errand: _Errand[T]) -> T:
+        errand.raise_first()
+        function, body, seconds = errand.request()
+        headers = _headers(self._identity)
+        return read_reply(errand.call, self._transport.send(function, body, headers, seconds))
+
+    @property
+    def supabase(self) -> "supabase.Client":
+        plain = self._plain.get()[1]
+        plain.renew()
+        return plain
+
+    @property
+    def opened(self) -> bool:
+        """Whether there is something to close."""
+        return self._plain.opened or (self._transport.opened and not self._is_guest)
+
+    def forget(self) -> None:
+        """Let go of what nobody closed."""
+        self.close()
 
     def close(self) -> None:
-        self._http.close()
+        if not self._is_guest:
+            self._transport.close()
+        plain = self._plain.take()
+        if plain is not None:
+            plain[0].close()
 
 
 class AsyncRestExecutor:
     """Carries calls for `AsyncReelbase`. Owns the HTTP connections; `close` them."""
 
-    def __init__(self, url: str, key: str, *, access_token: str | None, timeout: float) -> None:
-        self._http = httpx.AsyncClient(
-            timeout=timeout, http2=True, event_hooks={"response": [_remember_status_async]}
-        )
-        self.supabase = supabase.AsyncClient(
-            url, key, AsyncClientOptions(httpx_client=self._http, **_options(access_token))
-        )
+    def __init__(self, url: str, identity: Identity, *, timeout: float) -> None:
+        self._url = url
+        self._identity = _sound(identity)
+        self._timeout = timeout
+        # aiohttp is for asyncio alone, and takes its time to import.
+        from reelbase.execution.async_http import AsyncHttpTransport  # noqa: PLC0415
+
+        self._transport = AsyncHttpTransport(url)
+        self._is_guest = False
         self._retry = RetryPolicy()
+        self._loop = BoundLoop()
+        self._plain = plain_async_client(url, identity, timeout)
+
+    def speaking_as(self, identity: Identity) -> "AsyncRestExecutor":
+        """An executor for another identity, over the same connections; closing it leaves them open."""
+        guest = copy.copy(self)
+        guest._identity, guest._is_guest = _sound(identity), True  # noqa: SLF001  # its own copy
+        guest._plain = plain_async_client(self._url, identity, self._timeout)  # noqa: SLF001
+        return guest
 
     async def run(self, call: Call[T]) -> T:
-        retrying = tenacity.AsyncRetrying(**self._retry.options(call))
-        with _reported(call, retrying):
-            return await retrying(self._send, call)
+        self._loop.check()
+        errand = _Errand(call, self._timeout)
+        try:
+            try:
+                return await self._send(errand)
+            except ReelbaseError as error:
+                if not self._retry.allows(call, error):
+                    raise
+                errand.failed = error
+            retrying = tenacity.AsyncRetrying(**self._retry.options(errand.deadline))
+            return await retrying(self._send, errand)
+        except ReelbaseError as error:
+            errand.report(error)
+            raise
 
-    async def _send(self, call: Call[T]) -> T:
-        with translated(call):
-            answer = await self.supabase.rpc(call.function, call.payload()).execute()
-        return call.parse(answer.data)
+    async def _send(self, errand: _Errand[T]) -> T:
+        errand.raise_first()
+        function, body, seconds = errand.request()
+        headers = _headers(self._identity)
+        return read_reply(errand.call, await self._transport.send(function, body, headers, seconds))
+
+    @property
+    def supabase(self) -> "supabase.AsyncClient":
+        plain = self._plain.get()[1]
+        plain.renew()
+        return plain
+
+    @property
+    def opened(self) -> bool:
+        """Whether there is something to close."""
+        return self._plain.opened or (self._transport.opened and not self._is_guest)
+
+    def forget(self) -> None:
+        """Let go of what nobody closed."""
+        if not self._is_guest:
+            self._transport.forget()
 
     async def close(self) -> None:
-        await self._http.aclose()
+        if not self._is_guest:
+            await self._transport.close()
+        plain = self._plain.take()
+        if plain is not None:
+            await plain[0].aclose()
 
 
-def _options(access_token: str | None) -> dict[str, Any]:
-    # Nobody signs in through these clients, so there is no session to keep or to refresh.
-    headers = {"Authorization": f"Bearer {access_token}"} if access_token else {}
-    return {
-        "headers": headers,
-        "auto_refresh_token": False,
-        "persist_session": False,
-        "postgrest_client_retry": False,
-    }
+class BoundLoop:
+    """The event loop that a client belongs to: the one it is first used in."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def check(self) -> None:
+        """Raises WrongLoop in any other."""
+        running = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = running
+        elif self._loop is not running:
+            raise WrongLoop(
+                "This AsyncReelbase belongs to another event loop.",
+                hint="Make one in each loop, inside of what asyncio.run runs.",
+            )
 
 
-@contextmanager
-def _reported(call: Call[Any], retrying: tenacity.BaseRetrying) -> Iterator[None]:
-    """Put on an error what only the executor knows."""
-    started = time.monotonic()
-    try:
-        yield
-    except ReelbaseError as error:
-        error.function = call.function
-        error.arguments = call.shown_arguments()
-        error.duration = time.monotonic() - started
-        error.retries = retrying.statistics.get("attempt_number", 1) - 1
-        raise
+def _sound(identity: Identity) -> Identity:
+    if not all(secret.isascii() and secret.isprintable() for secret in (identity.key, identity.token)):
+        raise malformed()
+    return identity
 
 
-def _remember_status(response: httpx.Response) -> None:
-    last_status.set(response.status_code)
+_HEADERS = {
+    "Content-Type": "application/json",
+    "Accept": "application/json",
+    "Content-Profile": "public",
+    "X-Client-Info": "reelbase-py",
+}
 
 
-async def _remember_status_async(response: httpx.Response) -> None:
-    last_status.set(response.status_code)
+def _headers(identity: Identity) -> Mapping[str, str]:
+    return {**_HEADERS, **identity.headers(), **attempt_headers()}

@@ -1,52 +1,40 @@
-"""The one place where other libraries' errors become ours."""
+"""The one place where a reply becomes a result, or an error of ours."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
 
-import httpx
-from postgrest import APIError
+from pydantic_core import from_json
 
-from reelbase.errors import (
-    Answer,
-    CallRefused,
-    CallTimeout,
-    ConnectionFailed,
-    InvalidArgument,
-    ReelbaseError,
-    UnexpectedAnswer,
-)
+from reelbase.errors import Answer, CallRefused, CallTimeout, ReelbaseError, UnexpectedAnswer
 from reelbase.execution.arguments import at_fault
 from reelbase.execution.call import Call
+from reelbase.execution.transport import Reply
 
-last_status: ContextVar[int | None] = ContextVar("reelbase_last_status", default=None)
-"""HTTP status of the newest answer in this context. postgrest's APIError forgets it, and a gateway's
-JSON error (a missing key, for one) carries no code of its own."""
+T = TypeVar("T")
+
+_SHOWN_LENGTH = 1000
 
 
-@contextmanager
-def translated(call: Call[Any]) -> Iterator[None]:
-    """Raise errors of the transport as ReelbaseError, the original as `__cause__`."""
-    last_status.set(None)
-    try:
-        yield
-    except APIError as error:
-        answer = read_answer(error, last_status.get())
-        if answer.sqlstate == "57014":
-            raise _statement_timeout(answer) from error
-        raise CallRefused.best_class(answer)(_named(answer, call)) from error
-    except httpx.TimeoutException as error:
-        raise CallTimeout(
-            "The server did not answer in time.",
-            hint="Set REELBASE_TIMEOUT higher, or look at the server's load.",
-        ) from error
-    except httpx.TransportError as error:
-        raise _connection_failed(error) from error
-    except (httpx.RequestError, ValueError, RecursionError) as error:
-        raise _not_json(error) from error
+def read_reply(call: Call[T], reply: Reply) -> T:
+    """The call's result. Raises what the server says instead of one, or UnexpectedAnswer."""
+    if 200 <= reply.status < 300:  # noqa: PLR2004  # success
+        return call.parse_json(reply.body)
+    raise _refusal(call, reply)
+
+
+def _refusal(call: Call[Any], reply: Reply) -> ReelbaseError:
+    if reply.status < 400:  # noqa: PLR2004  # a redirect
+        return UnexpectedAnswer(
+            f"The server sent the call elsewhere (HTTP {reply.status}).", hint="Check SUPABASE_URL."
+        )
+    answer = read_answer(reply)
+    if answer.sqlstate == "57014":
+        return _statement_timeout(answer)
+    return CallRefused.best_class(answer)(_named(answer, call))
 
 
 def _named(answer: Answer, call: Call[Any]) -> Answer:
@@ -66,37 +54,37 @@ def _statement_timeout(answer: Answer) -> CallTimeout:
     return timeout
 
 
-def _connection_failed(error: httpx.TransportError) -> ReelbaseError:
-    reason = str(error) or type(error).__name__
-    return ConnectionFailed(
-        f"The server cannot be reached ({reason}).", hint="Check SUPABASE_URL and that the server runs."
-    )
+def read_answer(reply: Reply) -> Answer:
+    """What a refusal says, with the JSON of our own functions unpacked.
 
-
-def _not_json(error: Exception) -> ReelbaseError:
-    """Without an answer, the request could not be written; with one, it is the answer that cannot be read."""
-    if last_status.get() is None:
-        return InvalidArgument(Answer(f"An argument cannot be sent as JSON ({error})."))
-    return UnexpectedAnswer(f"The server's answer cannot be read ({error}).", hint="Check SUPABASE_URL.")
-
-
-def read_answer(error: APIError, status: int | None) -> Answer:
-    """What an APIError says, with the JSON of our own functions unpacked."""
-    code = error.code
-    details = _details(error.details)
+    The Data API's are objects with code, message, details and hint; a gateway's are of any kind.
+    """
+    said = _object(reply.body)
+    details = _details(said.get("details"))
+    if not said and reply.body.strip():
+        details = {"text": reply.body[:_SHOWN_LENGTH].decode(errors="replace")}
+    code = said.get("code")
     return Answer(
-        message=error.message or "The server refused without saying why.",
+        message=str(said.get("message") or said.get("msg") or _silent(reply.status)),
         error=details.pop("error", None),
-        sqlstate=None if _is_http_status(code) else code,
-        status=int(code) if code and _is_http_status(code) else status,
-        hint=error.hint or None,
+        sqlstate=code if isinstance(code, str) and code else None,
+        status=reply.status,
+        hint=said.get("hint") or None,
         details=details,
+        retry_after=_retry_after(reply.headers.get("retry-after")),
     )
 
 
-def _is_http_status(code: str | None) -> bool:
-    """postgrest gives the status as the code where the body is no JSON; SQLSTATEs have five characters."""
-    return code is not None and len(code) == len("404")
+def _silent(status: int) -> str:
+    return f"The server refused without saying why (HTTP {status})."
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        said = from_json(body)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _details(details: Any) -> dict[str, Any]:
@@ -105,6 +93,21 @@ def _details(details: Any) -> dict[str, Any]:
         return dict(details)
     try:
         parsed = json.loads(details or "")
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return {"text": details} if details else {}
     return parsed if isinstance(parsed, dict) else {"text": details}
+
+
+def _retry_after(header: str | None) -> float | None:
+    """Seconds, from seconds or from an HTTP date; None from anything else."""
+    if header is None:
+        return None
+    if header.strip().isdigit():
+        return float(header)
+    try:
+        moment = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())

@@ -1,11 +1,13 @@
 """Events: the append-only log of what happened to a job."""
 
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from pydantic import AwareDatetime
 
-from reelbase.models.base import JsonObject, Model, OpenEnum
+from reelbase.models.base import JsonObject, Listing, Model, OpenEnum
 from reelbase.models.job import JobStatus
 from reelbase.models.timeline import ProcessingStep
 
@@ -46,13 +48,15 @@ class JobEvent(Model):
     created_at: AwareDatetime
 
 
-class EventPage(Model):
+class EventPage(Listing[JobEvent]):
     """A stretch of the whole log. `next_cursor` is where to go on, also from an empty page; `more` tells
-    whether there is something to read there yet."""
+    whether there is something to read there yet. Iterating ends where the log ends for now."""
 
-    items: tuple[JobEvent, ...]
     next_cursor: str
     more: bool
+
+    def onward(self) -> Mapping[str, Any] | None:
+        return {"after": self.next_cursor} if self.more else None
 
 
 class EventConsumer(Model):

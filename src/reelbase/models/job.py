@@ -1,11 +1,14 @@
 """Jobs: one video to be rendered."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv6Address
+from typing import Any, Self
 from uuid import UUID
 
 from pydantic import AwareDatetime
 
+from reelbase.errors import JobFailed
 from reelbase.models.base import JsonObject, Model, OpenEnum, Page
 from reelbase.models.element import ElementSpec
 from reelbase.models.timeline import ProcessingStep
@@ -100,8 +103,20 @@ class Job(Model):
     completed_at: AwareDatetime | None
     finished_at: AwareDatetime | None
 
+    def check(self) -> Self:
+        """This job, unless it has ended otherwise than well: then JobFailed is raised."""
+        if self.is_terminal and self.status is not JobStatus.COMPLETED:
+            reason = f": {self.error_message}" if self.error_message else "."
+            raise JobFailed(f"Job {self.id} ended as {self.status}{reason}", self)
+        return self
+
 
 class JobPage(Page[Job]):
     """One page of jobs. `total` counts the jobs of all pages, where it was asked for."""
 
     total: int | None = None
+
+    def onward(self) -> Mapping[str, Any] | None:
+        onward = super().onward()
+        # Counted once: the next pages do without.
+        return None if onward is None else {**onward, "with_total": False}

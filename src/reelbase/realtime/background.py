@@ -5,6 +5,9 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from reelbase.errors import ClientClosed
+from reelbase.execution.forks import forks
+
 T = TypeVar("T")
 
 
@@ -12,21 +15,31 @@ class BackgroundLoop:
     """Runs coroutines for other threads. The thread begins with the first one; `close` ends it."""
 
     def __init__(self) -> None:
+        self.closed = False
+        self._begin()
+        forks.register(self)
+
+    def leave_parent(self) -> object:
+        loop = self._loop
+        self._begin()
+        return loop
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
         self._ready = threading.Event()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing: asyncio.Event | None = None
-        self.closed = False
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The coroutine's result. An interrupt of the waiting thread cancels the coroutine.
 
-        Raises CancelledError of concurrent.futures when the loop is closed meanwhile.
+        Raises ClientClosed when the loop is closed, CancelledError of concurrent.futures when that happens
+        meanwhile.
         """
         try:
             loop = self._started()
-        except RuntimeError:
+        except BaseException:
             work.close()
             raise
         future = asyncio.run_coroutine_threadsafe(work, loop)
@@ -48,7 +61,7 @@ class BackgroundLoop:
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self.closed:
-                raise RuntimeError("the client is closed")
+                raise ClientClosed("The client is closed.", hint="Make another one.")
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=asyncio.run, args=(self._serve(),), name="reelbase-events", daemon=True

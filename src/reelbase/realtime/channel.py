@@ -6,16 +6,22 @@ runs sessions begins a new one (`realtime/live.py`).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
-from realtime import AsyncRealtimeClient, RealtimePostgresChangesListenEvent, RealtimeSubscribeStates
 
 from reelbase.errors import ConnectionFailed
 from reelbase.models import JobEvent
+
+if TYPE_CHECKING:
+    from realtime import AsyncRealtimeClient, RealtimeSubscribeStates
+
+
+# Should a provider's tokens live shorter than that, the server is told of each only so often.
+_SHORTEST_RENEWAL = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +30,14 @@ class RealtimeEndpoint:
 
     url: str
     key: str = field(repr=False)
-    access_token: str | None = field(default=None, repr=False)
+    token: Callable[[], Awaitable[str]] | None = field(default=None, repr=False)
+    """Tells a token that is valid for a while; the key speaks where there is none."""
+    due_in: Callable[[], float | None] = field(default=lambda: None, repr=False)
+    """In how many seconds the token should be renewed; None if never."""
     join_timeout: float = 10.0
+
+    async def fresh_token(self) -> str:
+        return self.key if self.token is None else await self.token()
 
 
 class ChannelEnded(ConnectionFailed):
@@ -40,8 +52,8 @@ class Channel:
         self.confirmed = asyncio.Event()
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def on_state(self, state: RealtimeSubscribeStates, error: Exception | None) -> None:
-        if state is not RealtimeSubscribeStates.SUBSCRIBED:
+    def on_state(self, state: "RealtimeSubscribeStates", error: Exception | None) -> None:
+        if state.value != "SUBSCRIBED":
             self.end(f"{state.value.lower().replace('_', ' ')}{f': {error}' if error else ''}")
 
     def on_system(self, payload: Any) -> None:
@@ -69,8 +81,10 @@ async def joined(
 
     Yields once the server has confirmed the subscription.
     """
+    # Here and not above: it takes a tenth of a second, and most programs watch nothing.
+    from realtime import AsyncRealtimeClient, RealtimePostgresChangesListenEvent  # noqa: PLC0415
+
     client = AsyncRealtimeClient(endpoint.url, endpoint.key, auto_reconnect=False, max_retries=1)
-    client.access_token = endpoint.access_token or endpoint.key
     channel = Channel(deliver)
     topic = client.channel(f"job_events:{filter_}")
     topic.on_postgres_changes(
@@ -81,16 +95,34 @@ async def joined(
         filter=filter_,
     )
     topic.on_system(channel.on_system)
+    renewal = None
     try:
-        await _join(client, topic, channel, endpoint.join_timeout)
+        await _join(client, topic, channel, endpoint)
+        renewal = asyncio.create_task(_renew(client, channel, endpoint), name="reelbase-token")
         yield channel
     finally:
+        if renewal is not None:
+            renewal.cancel()
+            await asyncio.wait({renewal})
         await client.close()
 
 
-async def _join(client: AsyncRealtimeClient, topic: Any, channel: Channel, seconds: float) -> None:
+async def _renew(client: "AsyncRealtimeClient", channel: Channel, endpoint: RealtimeEndpoint) -> None:
+    """Send fresh tokens while the channel lives: with an expired one the server closes it."""
     try:
-        async with asyncio.timeout(seconds):
+        while (seconds := endpoint.due_in()) is not None:
+            await asyncio.sleep(max(seconds, _SHORTEST_RENEWAL))
+            await client.set_auth(await endpoint.fresh_token())
+    except Exception as error:  # noqa: BLE001  # whatever it is, the next session begins with a new token
+        channel.end(f"its token could not be renewed: {error}")
+
+
+async def _join(
+    client: "AsyncRealtimeClient", topic: Any, channel: Channel, endpoint: RealtimeEndpoint
+) -> None:
+    try:
+        async with asyncio.timeout(endpoint.join_timeout):
+            client.access_token = await endpoint.fresh_token()
             await client.connect()
             _watch_reader(client, channel)
             await topic.subscribe(channel.on_state)
@@ -103,7 +135,7 @@ async def _join(client: AsyncRealtimeClient, topic: Any, channel: Channel, secon
         raise ConnectionFailed(f"Realtime cannot be reached ({reason}).") from error
 
 
-def _watch_reader(client: AsyncRealtimeClient, channel: Channel) -> None:
+def _watch_reader(client: "AsyncRealtimeClient", channel: Channel) -> None:
     """The task that reads the socket can die of an error of its own, and then nobody is told."""
     reader = client._listen_task  # noqa: SLF001  # there is no other way to learn of its end
     if reader is not None:

@@ -88,6 +88,21 @@ class EventStream:
             # Cancelled: the client was closed by another thread, and its streams end with it.
             raise StopIteration from None
 
+    def next_within(self, seconds: float) -> JobEvent | None:
+        """The next event; None if there is none for so long. Raises StopIteration at the end."""
+
+        async def take() -> JobEvent | None:
+            try:
+                async with asyncio.timeout(seconds):
+                    return await anext(self._events)
+            except TimeoutError:
+                return None
+
+        try:
+            return self._loop.run(take())
+        except (StopAsyncIteration, CancelledError):
+            raise StopIteration from None
+
     def close(self) -> None:
         """Let go of the connection. Harmless when done twice, and after the client's own end."""
         if not self._loop.closed:

@@ -6,9 +6,9 @@ from typing import Literal
 from uuid import UUID
 
 from reelbase.execution.call import Call
-from reelbase.execution.operation import M, Service, operation
+from reelbase.execution.operation import M, Service, listing, operation
 from reelbase.models import UrlAccess, UrlAccessGroup, UrlAccessPage, UrlAccessSpec, UrlAccessStatistics
-from reelbase.services.arguments import Address, Number
+from reelbase.services.arguments import Address, Number, each_with_key, key_or_new
 
 Dimension = Literal["day", "country", "referrer", "agent_family", "status_code"]
 
@@ -52,22 +52,21 @@ class Access(Service[M]):
                 "status_code": status_code,
                 "bytes_sent": bytes_sent,
                 "latency_ms": latency_ms,
-                "idempotency_key": idempotency_key,
+                "idempotency_key": key_or_new(idempotency_key),
                 "accessed_at": accessed_at,
             },
             UrlAccess,
-            idempotent=idempotency_key is not None,
+            idempotent=True,
         )
 
     @operation
     def log_many(self, accesses: Iterable[UrlAccessSpec]) -> Call[list[UrlAccess]]:
         """Log 1 to 1000 accesses, all or none; the rows in their order."""
-        given = tuple(accesses)
         return Call(
             "log_url_accesses",
-            {"accesses": given},
+            {"accesses": each_with_key(accesses)},
             list[UrlAccess],
-            idempotent=all(item.idempotency_key is not None for item in given),
+            idempotent=True,
         )
 
     @operation
@@ -110,7 +109,7 @@ class Access(Service[M]):
             reads=("access",),
         )
 
-    @operation
+    @listing
     def list(
         self,
         *,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from reelbase.execution.call import Call
-from reelbase.execution.operation import M, Service, operation
+from reelbase.execution.operation import M, Service, listing, operation
 from reelbase.models import Element, ElementPage, ElementSpec, ElementState, ElementType
 
 
@@ -24,7 +24,7 @@ class Elements(Service[M]):
         """Add 1 to 500 elements, all or none. A problem of one is named `elements[2].width`."""
         return Call("bulk_add_elements", {"job_id": job_id, "elements": tuple(elements)}, list[Element])
 
-    @operation
+    @listing
     def find(
         self,
         *,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from reelbase.execution.call import Call
-from reelbase.execution.operation import M, Service, operation
+from reelbase.execution.operation import M, Service, listing, operation
 from reelbase.models import EventPage, EventType, JobEvent, JobStatus
 
 
@@ -33,7 +33,7 @@ class Events(Service[M]):
             reads=("events", job_id),
         )
 
-    @operation
+    @listing
     def read_all(
         self,
         *,

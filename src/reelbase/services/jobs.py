@@ -1,13 +1,15 @@
 """Operations on jobs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Collection, Coroutine, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from inspect import isawaitable
+from typing import Any, Literal, overload
 from uuid import UUID
 
+from reelbase.errors import JobUnfinished
 from reelbase.execution.call import Call
-from reelbase.execution.operation import M, Service, operation, stream
+from reelbase.execution.operation import Async, M, Service, Sync, listing, operation, stream
 from reelbase.models import (
     ElementSpec,
     Job,
@@ -20,7 +22,8 @@ from reelbase.models import (
     VideoJob,
 )
 from reelbase.realtime.watch import Watch
-from reelbase.services.arguments import Address, Number
+from reelbase.services.arguments import Address, Number, each_with_key, key_or_new
+from reelbase.services.running import AsyncRunningJob, RunningJob, until, until_async
 
 Sort = Literal["created_at", "finished_at"]
 
@@ -77,10 +80,10 @@ class Jobs(Service[M]):
                 "priority": priority,
                 "max_retries": max_retries,
                 "available_at": available_at,
-                "idempotency_key": idempotency_key,
+                "idempotency_key": key_or_new(idempotency_key),
             },
             Job,
-            idempotent=idempotency_key is not None,
+            idempotent=True,
         )
 
     @operation
@@ -90,12 +93,11 @@ class Jobs(Service[M]):
         A problem of one is named `jobs[2].width`. One whose `idempotency_key` was given before is the job
         that it made then.
         """
-        given = tuple(jobs)
         return Call(
             "create_jobs",
-            {"jobs": given},
+            {"jobs": each_with_key(jobs)},
             list[Job],
-            idempotent=all(job.idempotency_key is not None for job in given),
+            idempotent=True,
         )
 
     @operation
@@ -141,10 +143,10 @@ class Jobs(Service[M]):
                 "priority": priority,
                 "max_retries": max_retries,
                 "available_at": available_at,
-                "idempotency_key": idempotency_key,
+                "idempotency_key": key_or_new(idempotency_key),
             },
             VideoJob,
-            idempotent=idempotency_key is not None,
+            idempotent=True,
         )
 
     @operation
@@ -262,7 +264,50 @@ class Jobs(Service[M]):
         """
         return Watch(job_id, after_seq)
 
-    @operation
+    @overload
+    def run(self: "Jobs[Sync]", spec: JobSpec, *, wait: float | None = ...) -> Job | RunningJob: ...
+    @overload
+    def run(
+        self: "Jobs[Async]", spec: JobSpec, *, wait: float | None = ...
+    ) -> Coroutine[Any, Any, Job | AsyncRunningJob]: ...
+    def run(self, spec: JobSpec, *, wait: float | None = 30.0) -> Any:
+        """Create a job and follow it to its end: the job as it ended, well or not (`job.check()` raises).
+
+        When that takes longer than `wait` seconds, what comes back is a handle to go on with; with None it
+        never does. The job's `response_type` is `immediate` unless the spec says otherwise.
+        """
+        creating = self._creating(spec.model_copy(update=_immediate(spec)))
+        return _run_async(self, creating, wait) if isawaitable(creating) else _run(self, creating, wait)
+
+    @overload
+    def wait_for(
+        self: "Jobs[Sync]", job_id: UUID, *, status: Collection[JobStatus] = ..., timeout: float | None = ...
+    ) -> Job: ...
+    @overload
+    def wait_for(
+        self: "Jobs[Async]", job_id: UUID, *, status: Collection[JobStatus] = ..., timeout: float | None = ...
+    ) -> Coroutine[Any, Any, Job]: ...
+    def wait_for(
+        self, job_id: UUID, *, status: Collection[JobStatus] = (), timeout: float | None = None
+    ) -> Any:
+        """The job once it has been in one of the statuses, or has ended whatever way; as it is by then.
+
+        Raises JobUnfinished after `timeout` seconds, NotFound.
+        """
+        reading: Any = self._carry(Call("get_job", {"job_id": job_id}, Job, reads=("job", job_id)))
+        jobs: Any = self
+        if isawaitable(reading):
+            return _wait_async(jobs, reading, status, timeout)
+        return until(jobs, reading, status, timeout)
+
+    def _creating(self, spec: JobSpec) -> Any:
+        jobs: Any = self
+        given = {name: getattr(spec, name) for name in JobSpec.model_fields if name != "elements"}
+        if spec.elements is None:
+            return jobs.create(**given)
+        return jobs.create_video(elements=spec.elements, **given)
+
+    @listing
     def list(
         self,
         *,
@@ -307,3 +352,33 @@ class Jobs(Service[M]):
             JobPage,
             reads=("jobs",),
         )
+
+
+def _immediate(spec: JobSpec) -> dict[str, ResponseType]:
+    return {"response_type": spec.response_type or ResponseType.IMMEDIATE}
+
+
+def _job(made: Job | VideoJob) -> Job:
+    return made.job if isinstance(made, VideoJob) else made
+
+
+def _run(jobs: Any, made: Job | VideoJob, wait: float | None) -> Job | RunningJob:
+    try:
+        return until(jobs, _job(made), (), wait)
+    except JobUnfinished as unfinished:
+        return RunningJob(jobs, unfinished.job)
+
+
+async def _run_async(
+    jobs: Any, creating: Awaitable[Job | VideoJob], wait: float | None
+) -> Job | AsyncRunningJob:
+    try:
+        return await until_async(jobs, _job(await creating), (), wait)
+    except JobUnfinished as unfinished:
+        return AsyncRunningJob(jobs, unfinished.job)
+
+
+async def _wait_async(
+    jobs: Any, reading: Awaitable[Job], status: Collection[JobStatus], seconds: float | None
+) -> Job:
+    return await until_async(jobs, await reading, status, seconds)

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from reelbase.execution.call import Call
-from reelbase.execution.operation import M, Service, operation
+from reelbase.execution.operation import M, Service, listing, operation
 from reelbase.models import Metric, MetricBucket, MetricSpec, MetricThreshold, Severity, SystemEventPage
-from reelbase.services.arguments import Number
+from reelbase.services.arguments import Number, each_with_key, key_or_new
 
 
 class Metrics(Service[M]):
@@ -33,21 +33,20 @@ class Metrics(Service[M]):
                 "unit": unit,
                 "labels": labels,
                 "recorded_at": recorded_at,
-                "idempotency_key": idempotency_key,
+                "idempotency_key": key_or_new(idempotency_key),
             },
             Metric,
-            idempotent=idempotency_key is not None,
+            idempotent=True,
         )
 
     @operation
     def record_many(self, metrics: Iterable[MetricSpec]) -> Call[list[Metric]]:
         """Record 1 to 1000 values, all or none."""
-        given = tuple(metrics)
         return Call(
             "record_metrics",
-            {"metrics": given},
+            {"metrics": each_with_key(metrics)},
             list[Metric],
-            idempotent=all(item.idempotency_key is not None for item in given),
+            idempotent=True,
         )
 
     @operation
@@ -116,7 +115,7 @@ class Metrics(Service[M]):
         """Forget the limits of a metric. Raises NotFound."""
         return Call("delete_metric_threshold", {"metric": metric}, MetricThreshold)
 
-    @operation
+    @listing
     def system_events(
         self,
         *,

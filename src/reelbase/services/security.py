@@ -1,20 +1,53 @@
 """Operations on who is calling, how often, and what an admin should know."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 from uuid import UUID
 
+from reelbase.errors import ConfigurationError
 from reelbase.execution.call import Call
-from reelbase.execution.operation import M, Service, operation
+from reelbase.execution.operation import M, Service, listing, operation
 from reelbase.models import RateLimit, SecurityEvent, SecurityEventPage, Severity, UserRole
+from reelbase.realtime.watch import Watch
+
+if TYPE_CHECKING:
+    from reelbase.execution.signing import SigningKey
 
 AddressOrNone = IPv4Address | IPv6Address | None
 
 
 class Security(Service[M]):
     """Ask who the database takes the caller for; limit calls; read and report security events."""
+
+    def __init__(
+        self,
+        carry: Callable[[Call[Any]], Any],
+        follow: Callable[[Watch], Any],
+        signing_key: "SigningKey | None" = None,
+    ) -> None:
+        super().__init__(carry, follow)
+        self._signing_key = signing_key
+
+    def watch_token(
+        self,
+        job_id: UUID,
+        *,
+        expires_in: timedelta = timedelta(hours=1),
+        role: Literal["anon", "authenticated"] = "anon",
+    ) -> str:
+        """A token whose holder may see this one job, live too, and nothing else; for at most a day.
+
+        Made here, without a call: whether the job exists and may be shown, the caller has to know.
+        For backends: raises ConfigurationError unless the client was made with a signing key.
+        """
+        if self._signing_key is None:
+            raise ConfigurationError(
+                "There is no key to sign tokens with.",
+                hint="Set SUPABASE_JWT_SECRET or REELBASE_SIGNING_KEY, or give the client signing_key.",
+            )
+        return self._signing_key.sign({"role": role, "watch_job_id": str(job_id)}, expires_in)
 
     @operation
     def user_role(self) -> Call[UserRole]:
@@ -63,7 +96,7 @@ class Security(Service[M]):
             SecurityEvent,
         )
 
-    @operation
+    @listing
     def list_events(
         self,
         *,

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from reelbase.execution.call import Call
-from reelbase.execution.operation import M, Service, operation
+from reelbase.execution.operation import M, Service, listing, operation
 from reelbase.models import (
     StorageBucketUsage,
     StorageOperation,
@@ -16,6 +16,7 @@ from reelbase.models import (
     StoragePerformance,
     StorageStatistics,
 )
+from reelbase.services.arguments import each_with_key, key_or_new
 
 
 class Storage(Service[M]):
@@ -56,24 +57,23 @@ class Storage(Service[M]):
                 "error_code": error_code,
                 "error_message": error_message,
                 "metadata": metadata,
-                "idempotency_key": idempotency_key,
+                "idempotency_key": key_or_new(idempotency_key),
             },
             StorageOperation,
-            idempotent=idempotency_key is not None,
+            idempotent=True,
         )
 
     @operation
     def log_many(self, operations: Iterable[StorageOperationSpec]) -> Call[list[StorageOperation]]:
         """Log 1 to 1000 operations, all or none; the rows in their order."""
-        given = tuple(operations)
         return Call(
             "log_storage_operations",
-            {"operations": given},
+            {"operations": each_with_key(operations)},
             list[StorageOperation],
-            idempotent=all(item.idempotency_key is not None for item in given),
+            idempotent=True,
         )
 
-    @operation
+    @listing
     def list_failed(
         self,
         *,
@@ -150,7 +150,7 @@ class Storage(Service[M]):
             reads=("storage",),
         )
 
-    @operation
+    @listing
     def list(
         self,
         *,

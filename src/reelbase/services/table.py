@@ -1,7 +1,7 @@
 """All services, each under the name that it has on every client."""
 
 from collections.abc import Callable
-from typing import Any, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
 from reelbase.execution.call import Call
 from reelbase.execution.operation import M
@@ -19,11 +19,20 @@ from reelbase.services.security import Security
 from reelbase.services.storage import Storage
 from reelbase.services.timeline import Timeline
 
+if TYPE_CHECKING:
+    from reelbase.execution.signing import SigningKey
+
 
 class Services(Generic[M]):
-    """What a client offers. `carry` takes a Call to the database, `follow` opens a Watch."""
+    """What a client offers. `carry` takes a Call to the database, `follow` opens a Watch, `signing_key` signs
+    watch tokens, where they may be made."""
 
-    def __init__(self, carry: Callable[[Call[Any]], Any], follow: Callable[[Watch], Any]) -> None:
+    def __init__(
+        self,
+        carry: Callable[[Call[Any]], Any],
+        follow: Callable[[Watch], Any],
+        signing_key: "SigningKey | None" = None,
+    ) -> None:
         self.jobs: Jobs[M] = Jobs(carry, follow)
         self.elements: Elements[M] = Elements(carry, follow)
         self.timeline: Timeline[M] = Timeline(carry, follow)
@@ -32,7 +41,7 @@ class Services(Generic[M]):
         self.consumers: Consumers[M] = Consumers(carry, follow)
         self.storage: Storage[M] = Storage(carry, follow)
         self.access: Access[M] = Access(carry, follow)
-        self.security: Security[M] = Security(carry, follow)
+        self.security: Security[M] = Security(carry, follow, signing_key)
         self.metrics: Metrics[M] = Metrics(carry, follow)
         self.analytics: Analytics[M] = Analytics(carry, follow)
         self.maintenance: Maintenance[M] = Maintenance(carry, follow)

@@ -1,0 +1,199 @@
+"""Whom a client speaks for: its API key, and the access token that goes with each request."""
+
+import asyncio
+import base64
+import hashlib
+import inspect
+import json
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from reelbase.errors import Answer, AuthenticationError, ConfigurationError
+from reelbase.execution.call import Call
+from reelbase.execution.forks import forks
+
+T = TypeVar("T")
+
+TokenProvider = Callable[[], str | Awaitable[str]]
+"""Returns a valid access token, a JWT; asked again before it expires. AsyncReelbase takes asynchronous ones
+too."""
+
+_MARGIN = 60.0
+# What changes when a token is renewed, while the one it speaks for stays the same.
+_PASSING_CLAIMS = {"iat", "exp", "nbf", "jti", "amr", "auth_time"}
+
+
+class Secret(str):
+    """A text that does not show in the repr of what holds it, nor in tracebacks that show local variables."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'…'"
+
+
+class Identity:
+    """An API key and, if the client speaks for somebody else than the key, that one's token.
+
+    Shared by threads or tasks: of those that find the token due, one renews it and the others wait.
+    """
+
+    def __init__(
+        self, key: str, access_token: str | None = None, token_provider: TokenProvider | None = None
+    ) -> None:
+        if access_token is not None and token_provider is not None:
+            raise ConfigurationError("Give access_token or token_provider, not both.")
+        self.key = Secret(key)
+        self._provider = token_provider
+        self._lock = threading.Lock()
+        self._turn: asyncio.Lock | None = None
+        self._due: float | None = None
+        self.token: str = Secret(key if access_token is None else access_token)
+        """What goes into Authorization; after `fresh`, valid for a while."""
+        if token_provider is not None:
+            forks.register(self)
+
+    def leave_parent(self) -> None:
+        """After a fork: whoever holds the lock has stayed in the parent."""
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"Identity({self.role or 'unknown role'})"
+
+    @property
+    def speaks_for_key(self) -> bool:
+        """Whether the key alone speaks, without a token."""
+        return self._provider is None and self.token == self.key
+
+    @property
+    def role(self) -> str | None:
+        """The Postgres role by the token's own word; None where only the server knows it."""
+        if self.token.startswith("sb_"):
+            return "service_role" if self.token.startswith("sb_secret_") else "anon"
+        return claims_of(self.token).get("role")
+
+    @property
+    def scope(self) -> str:
+        """The same for all tokens of the same one, different for different ones: a part of cache keys."""
+        claims = {name: value for name, value in claims_of(self.token).items() if name not in _PASSING_CLAIMS}
+        stable = json.dumps(claims, sort_keys=True) if claims else self.token
+        return hashlib.sha256(stable.encode()).hexdigest()[:32]
+
+    def headers(self) -> dict[str, str]:
+        """The headers of a request that is to be sent now."""
+        return {"apikey": self.key, "Authorization": Secret(f"Bearer {self.token}")}
+
+    @property
+    def renews(self) -> bool:
+        """Whether a new token can be had."""
+        return self._provider is not None
+
+    def due_in(self) -> float | None:
+        """Seconds until the token should be renewed; None if it cannot or need not be."""
+        if self._provider is None or (self.token != self.key and self._due is None):
+            return None
+        return 0.0 if self._due is None else max(0.0, self._due - time.time())
+
+    def fresh(self, *, rejected: str | None = None) -> str:
+        """A token that is valid for a while, and is not the rejected one. Asks the provider if need be."""
+        if self._needs(rejected):
+            with self._lock:
+                if self._needs(rejected):
+                    self._take(self._ask())
+        return self.token
+
+    async def fresh_async(self, *, rejected: str | None = None) -> str:
+        """The same for asyncio."""
+        if self._needs(rejected):
+            self._turn = self._turn or asyncio.Lock()
+            async with self._turn:
+                if self._needs(rejected):
+                    self._take(await self._ask_async())
+        return self.token
+
+    def _needs(self, rejected: str | None) -> bool:
+        return self._provider is not None and (self.due_in() == 0 or self.token == rejected)
+
+    def _ask(self) -> Any:
+        assert self._provider is not None  # noqa: S101  # for type checkers
+        try:
+            token = self._provider()
+        except Exception as error:
+            raise _unavailable(error) from error
+        if inspect.isawaitable(token):
+            getattr(token, "close", lambda: None)()
+            raise ConfigurationError("token_provider is asynchronous.", hint="Use it with AsyncReelbase.")
+        return token
+
+    async def _ask_async(self) -> Any:
+        assert self._provider is not None  # noqa: S101  # for type checkers
+        try:
+            if inspect.iscoroutinefunction(self._provider):
+                return await self._provider()
+            # It may ask a server, and the event loop must not wait for that.
+            token = await asyncio.to_thread(self._provider)
+            return await token if inspect.isawaitable(token) else token
+        except Exception as error:
+            raise _unavailable(error) from error
+
+    def _take(self, token: Any) -> None:
+        claims = claims_of(token) if isinstance(token, str) else {}
+        if not claims:
+            raise ConfigurationError("token_provider returned something that is no JWT.")
+        expires = claims.get("exp")
+        now = time.time()
+        if isinstance(expires, int | float):
+            self._due = expires - min(_MARGIN, max(0.0, expires - now) / 2)
+        else:
+            self._due = None
+        self.token = Secret(token)
+
+
+def claims_of(token: str) -> Mapping[str, Any]:
+    """What a token says of itself, not verified; nothing if it is no JWT."""
+    _, _, rest = token.partition(".")
+    payload, _, _ = rest.partition(".")
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except ValueError:
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def renewing(carry: Callable[[Call[Any]], Any], identity: Identity) -> Callable[[Call[Any]], Any]:
+    """Have a valid token before each call, and try once more with a new one when it is not accepted.
+
+    Nothing was done by a call whose token was refused, so that the repeat is safe for every call.
+    """
+
+    def run(call: Call[Any]) -> Any:
+        token = identity.fresh()
+        try:
+            return carry(call)
+        except AuthenticationError:
+            identity.fresh(rejected=token)
+            return carry(call)
+
+    return run
+
+
+def renewing_async(
+    carry: Callable[[Call[Any]], Awaitable[Any]], identity: Identity
+) -> Callable[[Call[Any]], Awaitable[Any]]:
+    """The same for asyncio."""
+
+    async def run(call: Call[Any]) -> Any:
+        token = await identity.fresh_async()
+        try:
+            return await carry(call)
+        except AuthenticationError:
+            await identity.fresh_async(rejected=token)
+            return await carry(call)
+
+    return run
+
+
+def _unavailable(error: Exception) -> AuthenticationError:
+    return AuthenticationError(Answer(f"The token provider failed ({type(error).__name__})."))

@@ -1,0 +1,110 @@
+"""What the client makes of a database that dies and comes back."""
+
+import asyncio
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from integration.localbase.projects import Project
+from reelbase import AsyncReelbase, Reelbase
+from reelbase.execution.retry import RetryPolicy
+from support import AnyClient, done
+
+pytestmark = pytest.mark.local_stack
+
+MIGRATIONS = Path(__file__).parents[2] / "supabase"
+PATIENT = RetryPolicy(attempts=10**6)
+
+
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Stack:
+    """A stack that can be killed, and started again with its data at the same address."""
+
+    def __init__(self, home: Path) -> None:
+        (home / "demo").mkdir()
+        (home / "demo" / "supabase").symlink_to(MIGRATIONS)
+        self.project = Project(home / "demo", {**os.environ, "LOCALBASE_HOME": str(home)})
+        self._ports = [f"--api-port={unused_port()}", f"--db-port={unused_port()}"]
+        self.status = self.start()
+
+    def start(self) -> dict[str, str]:
+        started = self.project.run("start", "--detach", *self._ports)
+        assert started.returncode == 0, started.stderr
+        return self.project.status()
+
+    def kill(self) -> None:
+        for pid in (self.project.pid(), self.project.server_pid()):
+            os.kill(pid, signal.SIGKILL)
+
+    def rows(self, agent: str) -> list[tuple[object, ...]]:
+        with psycopg.connect(self.status["DB_URL"]) as session:
+            return session.execute("select id from public.jobs where user_agent = %s", (agent,)).fetchall()
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """Of this module's own; in a folder that the user who runs Postgres can enter."""
+    with tempfile.TemporaryDirectory(prefix="test-reelbase-") as folder:
+        Path(folder).chmod(0o755)
+        stack = Stack(Path(folder))
+        yield stack
+        stack.project.run("stop")
+
+
+@pytest.fixture(params=["sync", "async"])
+async def client(request: pytest.FixtureRequest, stack: Stack) -> AsyncIterator[AnyClient]:
+    """One that is patient, in each mode."""
+    mode = Reelbase if request.param == "sync" else AsyncReelbase
+    client: AnyClient = mode(stack.status["API_URL"], stack.status["SERVICE_ROLE_KEY"], timeout=60)
+    client._executor._retry = PATIENT
+    with ExitStack() as closing:
+        if request.param == "sync":
+            closing.callback(client.close)
+        yield client
+    if request.param == "async":
+        await client.aclose()
+
+
+async def test_create__while_the_stack_is_killed_and_started_again_makes_one_job(
+    stack: Stack, client: AnyClient
+) -> None:
+    agent = str(uuid4())
+    first = await done(client.jobs.create("mp4", 64, 64))
+    stack.kill()
+    starting = asyncio.create_task(asyncio.to_thread(stack.start))
+
+    if isinstance(client, Reelbase):
+        job = await asyncio.to_thread(client.jobs.create, "mp4", 64, 64, user_agent=agent)
+    else:
+        job = await client.jobs.create("mp4", 64, 64, user_agent=agent)
+
+    await starting
+    assert stack.rows(agent) == [(job.id,)]
+    assert (await done(client.jobs.get(first.id))).id == first.id
+
+
+async def test_create__while_postgres_recovers_from_a_crash_makes_one_job(
+    stack: Stack, client: AnyClient
+) -> None:
+    agent = str(uuid4())
+    await done(client.jobs.create("mp4", 64, 64))
+    with psycopg.connect(stack.status["DB_URL"], autocommit=True) as session:
+        # Any process that dies like that makes the server end all others and recover.
+        os.kill(session.info.backend_pid, signal.SIGKILL)
+
+        job = await done(client.jobs.create("mp4", 64, 64, user_agent=agent))
+
+    assert stack.rows(agent) == [(job.id,)]
