@@ -454,3 +454,19 @@ async def test_cookies__are_not_kept(connect: Connect) -> None:
             await ask(client, lambda client: client.jobs.list())
 
     assert cookies == [None, None]
+
+
+async def test_proxy__of_the_environment_is_used(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    async def forwarding(request: web.Request) -> web.StreamResponse:
+        asked.append(request.raw_path)
+        return web.json_response({"items": [], "next_cursor": None})
+
+    async with serving(forwarding) as url:
+        monkeypatch.setenv("http_proxy", url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        await ask(connect("http://reelbase.invalid", "key"), lambda client: client.jobs.list())
+
+    assert asked == ["http://reelbase.invalid/rest/v1/rpc/list_jobs"]
