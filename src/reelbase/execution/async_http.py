@@ -9,7 +9,7 @@ import aiohttp
 from aiohttp import ClientResponseError
 from aiohttp.http_exceptions import ContentLengthError, HttpProcessingError, TransferEncodingError
 
-from reelbase.errors import ReelbaseError
+from reelbase.errors import ConfigurationError, ReelbaseError
 from reelbase.execution.lazy import Lazy
 from reelbase.execution.transport import (
     CONNECT_SECONDS,
@@ -108,4 +108,11 @@ def _proxy(url: str) -> str | None:
     """The environment's, looked up once: `trust_env` does so for each request, and takes longer than it."""
     parts = urlsplit(url)
     proxy = getproxies().get(parts.scheme)
-    return None if parts.hostname is None or proxy_bypass(parts.hostname) else proxy
+    if proxy is None or parts.hostname is None or proxy_bypass(parts.hostname):
+        return None
+    if urlsplit(proxy).scheme not in {"http", "https"}:
+        raise ConfigurationError(
+            f"The proxy in the environment speaks {urlsplit(proxy).scheme or 'no protocol'}.",
+            hint=f"Give an HTTP proxy in {parts.scheme.upper()}_PROXY, or exclude the host by NO_PROXY.",
+        )
+    return proxy
