@@ -74,6 +74,9 @@ class AsyncHttpTransport:
             raise late(seconds) from error
         except (aiohttp.ClientError, OSError) as error:
             raise self._reason(error) from error
+        except ValueError:
+            # The message quotes what is malformed, and it may be the key.
+            raise malformed() from None
         except RuntimeError as error:
             if self._session.closed:
                 raise closed_meanwhile() from error
