@@ -1,12 +1,14 @@
-"""A TCP proxy on loopback that can fail on purpose."""
+"""Servers on loopback that fail on purpose: a TCP proxy, and a web server that answers as it likes."""
 
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal, Self
 from urllib.parse import urlsplit
+
+from aiohttp import web
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +143,20 @@ async def _closing(writers: set[asyncio.StreamWriter], writer: asyncio.StreamWri
     finally:
         writers.discard(writer)
         writer.close()
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@contextlib.asynccontextmanager
+async def serving(handler: Handler) -> AsyncIterator[str]:
+    """A web server of our own that answers as it likes."""
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()

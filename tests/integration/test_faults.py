@@ -4,8 +4,8 @@ import asyncio
 import socket
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 from psycopg import sql
 
-from proxy import Fault, Proxy, page
+from proxy import Fault, Proxy, page, serving
 from reelbase import (
     AsyncReelbase,
     AuthenticationError,
@@ -38,22 +38,6 @@ from reelbase import (
 from reelbase.execution.call import Call
 from reelbase.execution.retry import RetryPolicy
 from support import AnyClient, Target, text
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[str]:
-    """A web server of our own that answers as it likes."""
-    application = web.Application()
-    application.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
 
 
 def unused_port() -> int:
@@ -454,3 +438,28 @@ async def test_cookies__are_not_kept(connect: Connect) -> None:
             await ask(client, lambda client: client.jobs.list())
 
     assert cookies == [None, None]
+
+
+async def test_proxy__of_the_environment_is_used(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    async def forwarding(request: web.Request) -> web.StreamResponse:
+        asked.append(request.raw_path)
+        return web.json_response({"items": [], "next_cursor": None})
+
+    async with serving(forwarding) as url:
+        monkeypatch.setenv("http_proxy", url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        await ask(connect("http://reelbase.invalid", "key"), lambda client: client.jobs.list())
+
+    assert asked == ["http://reelbase.invalid/rest/v1/rpc/list_jobs"]
+
+
+async def test_proxy__that_is_none_is_a_configuration_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
+    async with AsyncReelbase("http://reelbase.invalid", "key") as client:
+        with pytest.raises(ConfigurationError, match=r"socks5.*HTTP_PROXY"):
+            await client.jobs.list()

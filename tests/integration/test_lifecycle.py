@@ -17,7 +17,7 @@ import psutil
 import pytest
 from aiohttp import web
 
-from integration.test_faults import serving
+from proxy import serving
 from reelbase import AsyncReelbase, ClientClosed, ConfigurationError, Reelbase, WrongLoop
 from support import Target, eventually
 
@@ -39,7 +39,7 @@ def client_threads() -> int:
 
 def native_threads() -> int:
     """All that Python does not know of: the transport's, and those of other libraries."""
-    return psutil.Process().num_threads() - threading.active_count()
+    return int(psutil.Process().num_threads()) - threading.active_count()
 
 
 async def test_aclose__leaves_no_task_socket_or_thread(own_target: Target) -> None:

@@ -46,6 +46,7 @@ from reelbase.realtime.stream import AsyncEventStream, EventStream
 
 def synchronous(client: Reelbase, job_id: UUID, element: ElementSpec, job: JobSpec) -> None:
     assert_type(client.jobs.get(job_id), Job)
+    assert_type(client.with_timeout(2).jobs.get(job_id), Job)
     assert_type(client.jobs.list(status=[JobStatus.PENDING]), JobPage)
     assert_type(client.jobs.create("mp4", 64, 64), Job)
     assert_type(client.jobs.create_video("mp4", 64, 64, elements=[element]), VideoJob)

@@ -1,5 +1,6 @@
 """A Call as data: arguments to JSON, JSON to results."""
 
+import json
 from datetime import timedelta
 from decimal import Decimal
 from ipaddress import ip_address
@@ -7,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from reelbase import ElementSpec, ElementType, JobPage, JobStatus, UnexpectedAnswer
+from reelbase import ElementSpec, ElementType, InvalidArgument, JobPage, JobStatus, UnexpectedAnswer
 from reelbase.execution.call import Call
 
 ID = UUID("00000000-0000-0000-0000-000000000001")
@@ -77,3 +78,42 @@ def test_repeatable__is_what_reads_or_changes_nothing_the_second_time() -> None:
     assert Call("get_job", {}, dict, reads=("job", ID)).repeatable
     assert Call("cancel_job", {}, dict, idempotent=True).repeatable
     assert not Call("create_job", {}, dict).repeatable
+
+
+def test_body__is_the_payload_as_json_text() -> None:
+    arguments = {"id": ID, "status": (JobStatus.PENDING,), "lease": timedelta(seconds=90), "none": None}
+    call = Call("f", arguments, dict)
+
+    assert json.loads(call.body()) == call.payload()
+
+
+def test_body__takes_numbers_of_any_size_and_texts_that_look_like_none() -> None:
+    assert Call("f", {"a": 10**400, "b": "NaN and Infinity"}, dict).body() == (
+        b'{"a":%d,"b":"NaN and Infinity"}' % 10**400
+    )
+
+
+def endless() -> dict[str, object]:
+    holder: dict[str, object] = {}
+    holder["itself"] = holder
+    return holder
+
+
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), float("-inf"), "\ud800", object(), endless(), b"\xff"],
+    ids=lambda value: repr(value)[:20],
+)
+def test_body__of_what_is_no_json_is_an_invalid_argument(value: object) -> None:
+    with pytest.raises(InvalidArgument, match="cannot be sent as JSON"):
+        Call("f", {"metadata": {"value": value}}, dict).body()
+
+
+@pytest.mark.parametrize("answer", [b"", b"{", b"<html>", b'"\xff"', b"[" * 100_000])
+def test_parse_json__of_no_json_is_an_unexpected_answer(answer: bytes) -> None:
+    with pytest.raises(UnexpectedAnswer, match=r"cannot be read.*SUPABASE_URL"):
+        Call("f", {}, JobPage).parse_json(answer)
+
+
+def test_timeout__makes_no_other_call_of_it() -> None:
+    assert Call("f", {}, dict, timeout=2) == Call("f", {}, dict)

@@ -2,10 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from aiohttp import ClientResponseError
+from aiohttp.http_exceptions import ContentLengthError, HttpProcessingError, TransferEncodingError
 
-from reelbase.errors import ReelbaseError
+from reelbase.errors import ConfigurationError, ReelbaseError
 from reelbase.execution.lazy import Lazy
 from reelbase.execution.transport import (
     CONNECT_SECONDS,
@@ -20,16 +24,13 @@ from reelbase.execution.transport import (
     unreadable,
 )
 
-_NO_HTTP = aiohttp.ClientResponseError | aiohttp.http_exceptions.HttpProcessingError
-_BROKEN_OFF = aiohttp.http_exceptions.TransferEncodingError | aiohttp.http_exceptions.ContentLengthError
-
 
 class AsyncHttpTransport:
     """The transport of `AsyncReelbase`."""
 
     def __init__(self, url: str) -> None:
         self._address = address(url)
-        self._session = Lazy(_session)
+        self._session = Lazy(lambda: _session(url))
 
     @property
     def opened(self) -> bool:
@@ -73,6 +74,9 @@ class AsyncHttpTransport:
             raise late(seconds) from error
         except (aiohttp.ClientError, OSError) as error:
             raise self._reason(error) from error
+        except ValueError:
+            # The message quotes what is malformed, and it may be the key.
+            raise malformed() from None
         except RuntimeError as error:
             if self._session.closed:
                 raise closed_meanwhile() from error
@@ -84,15 +88,34 @@ class AsyncHttpTransport:
         if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
             return malformed()
         cause = error.__cause__ if isinstance(error, aiohttp.ClientPayloadError) else error
-        if isinstance(cause, _NO_HTTP) and not isinstance(cause, _BROKEN_OFF):
+        if isinstance(cause, ClientResponseError | HttpProcessingError) and not _is_broken_off(cause):
             return unreadable(cause.message)
         return unreachable(str(error) or type(error).__name__)
 
 
-def _session() -> aiohttp.ClientSession:
+def _is_broken_off(error: Exception) -> bool:
+    """Whether an answer began well and then ended."""
+    return isinstance(error, TransferEncodingError | ContentLengthError)
+
+
+def _session(url: str) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(keepalive_timeout=IDLE_SECONDS),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": USER_AGENT},
-        trust_env=True,
+        proxy=_proxy(url),
     )
+
+
+def _proxy(url: str) -> str | None:
+    """The environment's, looked up once: `trust_env` does so for each request, and takes longer than it."""
+    parts = urlsplit(url)
+    proxy = getproxies().get(parts.scheme)
+    if proxy is None or parts.hostname is None or proxy_bypass(parts.hostname):
+        return None
+    if urlsplit(proxy).scheme not in {"http", "https"}:
+        raise ConfigurationError(
+            f"The proxy in the environment speaks {urlsplit(proxy).scheme or 'no protocol'}.",
+            hint=f"Give an HTTP proxy in {parts.scheme.upper()}_PROXY, or exclude the host by NO_PROXY.",
+        )
+    return proxy
