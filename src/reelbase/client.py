@@ -3,7 +3,7 @@
 import asyncio
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,6 +12,7 @@ import supabase
 from reelbase.execution.call import Call
 from reelbase.execution.operation import Async, M, Sync
 from reelbase.execution.rest import AsyncRestExecutor, RestExecutor
+from reelbase.health.checkup import AsyncHealth, Checkup, Health
 from reelbase.realtime.background import BackgroundLoop
 from reelbase.realtime.channel import RealtimeEndpoint
 from reelbase.realtime.feed import Carry, Counts, follow
@@ -45,6 +46,10 @@ class _Client(Services[M], ABC):
     def _connect(self, url: str, key: str, access_token: str | None, timeout: float) -> _Wires:
         """Make connections ready, and what services need of them."""
 
+    def _pool_statistics(self) -> Mapping[str, int] | None:
+        """Of the pool of database connections; None while there is none."""
+        return None
+
     @classmethod
     def from_env(cls, key: KeyName = "service_role") -> Self:
         """A client from the environment and `.env`. Raises ConfigurationError."""
@@ -58,6 +63,9 @@ class AsyncReelbase(_Client[Async]):
     def _connect(self, url: str, key: str, access_token: str | None, timeout: float) -> _Wires:
         self._executor = AsyncRestExecutor(url, key, access_token=access_token, timeout=timeout)
         self._feeds = _Feeds(url, key, access_token, self._executor.run)
+        self.health = AsyncHealth(
+            self._executor.run, Checkup(self._executor.run, self._feeds.endpoint, self._pool_statistics)
+        )
         return self._executor.run, self._feeds.open
 
     @property
@@ -86,6 +94,8 @@ class Reelbase(_Client[Sync]):
         self._executor = RestExecutor(url, key, access_token=access_token, timeout=timeout)
         self._loop = BackgroundLoop()
         self._feeds = _Feeds(url, key, access_token, self._carry_in_thread)
+        checkup = Checkup(self._carry_in_thread, self._feeds.endpoint, self._pool_statistics)
+        self.health = Health(self._executor.run, checkup, self._loop.run)
         return self._executor.run, self._open
 
     @property
@@ -118,13 +128,13 @@ class _Feeds:
     """Opens event streams and remembers them, so that they end with their client."""
 
     def __init__(self, url: str, key: str, access_token: str | None, carry: Carry) -> None:
-        self._endpoint = RealtimeEndpoint(f"{url.rstrip('/')}/realtime/v1", key, access_token)
+        self.endpoint = RealtimeEndpoint(f"{url.rstrip('/')}/realtime/v1", key, access_token)
         self._carry = carry
         self._streams: weakref.WeakSet[AsyncEventStream] = weakref.WeakSet()
 
     def open(self, watch: Watch) -> AsyncEventStream:
         live = LiveRows(
-            self._endpoint, f"job_id=eq.{watch.job_id}", live_beat=LIVE_BEAT, polling_beat=POLLING_BEAT
+            self.endpoint, f"job_id=eq.{watch.job_id}", live_beat=LIVE_BEAT, polling_beat=POLLING_BEAT
         )
         counts = Counts()
         events = AsyncEventStream(follow(watch, self._carry, live, counts), counts)

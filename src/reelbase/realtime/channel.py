@@ -82,19 +82,20 @@ async def joined(
     )
     topic.on_system(channel.on_system)
     try:
-        await _join(client, topic, channel, endpoint.join_timeout)
+        await join(client, topic, channel, endpoint.join_timeout)
         yield channel
     finally:
         await client.close()
 
 
-async def _join(client: AsyncRealtimeClient, topic: Any, channel: Channel, seconds: float) -> None:
+async def join(client: AsyncRealtimeClient, topic: Any, channel: Channel, seconds: float) -> None:
+    """Connect, join and wait until the server has confirmed it. Raises ConnectionFailed."""
     try:
         async with asyncio.timeout(seconds):
             await client.connect()
             _watch_reader(client, channel)
             await topic.subscribe(channel.on_state)
-            await _first(channel.confirmed.wait(), channel.ended)
+            await first(channel.confirmed.wait(), channel.ended)
     except ConnectionFailed:
         raise
     except Exception as error:
@@ -110,7 +111,7 @@ def _watch_reader(client: AsyncRealtimeClient, channel: Channel) -> None:
         reader.add_done_callback(lambda _: channel.end("the socket is read no more"))
 
 
-async def _first(wanted: Any, ended: asyncio.Future[None]) -> None:
+async def first(wanted: Any, ended: asyncio.Future[None]) -> None:
     """Wait for what is wanted, unless the end comes first; then raise its reason."""
     task = asyncio.ensure_future(wanted)
     try:
