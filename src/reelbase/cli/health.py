@@ -1,0 +1,69 @@
+"""What `reelbase health` prints."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from reelbase.models import HealthCheck, HealthReport, HealthStatus
+
+_STYLES = {
+    HealthStatus.HEALTHY: "green",
+    HealthStatus.DEGRADED: "yellow",
+    HealthStatus.UNHEALTHY: "red",
+    HealthStatus.SKIPPED: "dim",
+}
+EXIT_CODES = {HealthStatus.HEALTHY: 0, HealthStatus.DEGRADED: 1, HealthStatus.UNHEALTHY: 2}
+
+
+def print_report(console: Console, report: HealthReport) -> None:
+    """A row a check, then what to do, then the whole."""
+    console.print(_table(report))
+    for finding in report.findings:
+        console.print()
+        console.print(Text(finding.problem, style=_STYLES[finding.status]), soft_wrap=True)
+        console.print(Text(f"→ {finding.recommendation}", style="bold"), soft_wrap=True)
+    console.print()
+    console.print(Text(_summary(report), style=_STYLES[report.status]), soft_wrap=True)
+
+
+def _table(report: HealthReport) -> Table:
+    table = Table()
+    table.add_column("check", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    table.add_column("took", justify="right", no_wrap=True)
+    table.add_column("details", overflow="fold")
+    for check in report.checks:
+        table.add_row(
+            check.name, Text(check.status, style=_STYLES[check.status]), _took(check), Text(_details(check))
+        )
+    return table
+
+
+def _took(check: HealthCheck) -> str:
+    skipped = check.duration_ms is None or check.status is HealthStatus.SKIPPED
+    return "" if skipped else f"{check.duration_ms:.0f} ms"
+
+
+def _details(check: HealthCheck) -> str:
+    told = check.error or check.reason
+    if told is not None:
+        return told
+    return ", ".join(
+        f"{name.replace('_', ' ')} {_value(value)}"
+        for name, value in check.details.items()
+        if value is not None and name != "response_ms"
+    )
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _summary(report: HealthReport) -> str:
+    took = "no connection" if report.response_time_ms is None else f"{report.response_time_ms:.0f} ms a call"
+    server = f", Postgres {report.server_version}" if report.server_version else ""
+    return f"{report.status.capitalize()}: {took}{server}, reelbase {report.version}."
