@@ -12,6 +12,12 @@ _STYLES = {
     HealthStatus.UNHEALTHY: "red",
     HealthStatus.SKIPPED: "dim",
 }
+_UNITS = {
+    "ms": (1, "{:.0f} ms"),
+    "seconds": (1, "{:.1f} s"),
+    "bytes": (1024 * 1024, "{:,.1f} MiB"),
+    "percent": (1, "{:.1f} %"),
+}
 EXIT_CODES = {HealthStatus.HEALTHY: 0, HealthStatus.DEGRADED: 1, HealthStatus.UNHEALTHY: 2}
 
 
@@ -32,9 +38,13 @@ def _table(report: HealthReport) -> Table:
     table.add_column("status", no_wrap=True)
     table.add_column("took", justify="right", no_wrap=True)
     table.add_column("details", overflow="fold")
+    told: set[str] = set()
     for check in report.checks:
+        words = check.error or check.reason
+        details = _details(check) if words is None else "as above" if words in told else words
+        told.add(details)
         table.add_row(
-            check.name, Text(check.status, style=_STYLES[check.status]), _took(check), Text(_details(check))
+            check.name, Text(check.status, style=_STYLES[check.status]), _took(check), Text(details)
         )
     return table
 
@@ -45,22 +55,26 @@ def _took(check: HealthCheck) -> str:
 
 
 def _details(check: HealthCheck) -> str:
-    told = check.error or check.reason
-    if told is not None:
-        return told
     return ", ".join(
-        f"{name.replace('_', ' ')} {_value(value)}"
+        _detail(name, value)
         for name, value in check.details.items()
         if value is not None and name != "response_ms"
     )
 
 
-def _value(value: object) -> str:
+def _detail(name: str, value: object) -> str:
+    """`loop_ms`, 2.6 as `loop: 3 ms`."""
+    stem, _, unit = name.rpartition("_")
     if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        return f"{_words(name)}: {'yes' if value else 'no'}"
+    if isinstance(value, int | float) and unit in _UNITS:
+        divisor, form = _UNITS[unit]
+        return f"{_words(stem)}: {form.format(value / divisor)}"
+    return f"{_words(name)}: {value:,}" if isinstance(value, int) else f"{_words(name)}: {value}"
+
+
+def _words(name: str) -> str:
+    return name.replace("24h", "in 24 h").replace("_", " ")
 
 
 def _summary(report: HealthReport) -> str:

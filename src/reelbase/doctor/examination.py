@@ -3,6 +3,7 @@
 import asyncio
 import platform
 import re
+from collections import Counter
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -22,10 +23,11 @@ from reelbase.doctor.keys import VARIABLES, KeyKind
 from reelbase.doctor.settings import Known, look_at_settings
 from reelbase.errors import ConnectionFailed
 from reelbase.realtime.channel import RealtimeEndpoint
-from reelbase.realtime.loopback import loop_back
+from reelbase.realtime.loopback import REALTIME_REMEDY, loop_back
 
 _PACKAGES = ("reelbase", "supabase", "postgrest", "realtime", "httpx", "pydantic", "psycopg")
 _AT_ONCE = 8
+_SAID_ONE_BY_ONE = 8
 _CLOCK_SECONDS = 10.0
 _LIVE_TABLES = {"public.job_events": "watching jobs", "public.system_events": "system events"}
 
@@ -36,7 +38,7 @@ async def examine(directory: Path) -> Diagnosis:
     findings = [ok("versions", _versions()), *findings]
     if known is None:
         return Diagnosis(url=None, findings=tuple(findings))
-    findings += await _look_through_api(known, directory)
+    findings += await _look_through_api(known, directory, _subjects(findings))
     return Diagnosis(url=known.url, findings=tuple(findings))
 
 
@@ -50,10 +52,12 @@ def _versions() -> str:
     return ", ".join(found) + "."
 
 
-async def _look_through_api(known: Known, directory: Path) -> list[Finding]:
+async def _look_through_api(known: Known, directory: Path, wrong: set[str]) -> list[Finding]:
     findings: list[Finding] = []
     accepted: list[KeyKind] = []
     for kind, key in known.keys.items():
+        if VARIABLES[kind] in wrong:
+            continue
         async with Api(known.url, key, known.timeout) as api:
             try:
                 reply = await api.look("user_role", {})
@@ -72,8 +76,8 @@ async def _look_through_api(known: Known, directory: Path) -> list[Finding]:
             if role is KeyKind.BACKEND:
                 findings += await _look_at_schema(api, _subjects(findings))
                 findings += await _look_at_caller(known)
-        endpoint = RealtimeEndpoint(f"{known.url}/realtime/v1", known.keys[role], join_timeout=known.timeout)
-        findings += [await _look_at_realtime(endpoint)]
+        if "public.job_events" not in _subjects(findings):
+            findings += [await _look_at_realtime(known, role)]
     return findings
 
 
@@ -139,10 +143,24 @@ async def _look_at_operations(api: Api, role: KeyKind, facts: DatabaseFacts | No
 
     every = operations()
     findings = [finding for found in await asyncio.gather(*map(look, every)) for finding in found]
-    lost = len({finding.subject for finding in findings})
     if not findings:
         return [ok(OPERATIONS, f"All {len(every)} operations have their function.")]
-    return [*findings, note(OPERATIONS, f"The other {len(every) - lost} operations have their function.")]
+    rest = len(every) - len({finding.message.partition(":")[0] for finding in findings})
+    others = [ok(OPERATIONS, f"The other {rest} operations have their function.")] if rest else []
+    return [*_in_few_words(findings), *others]
+
+
+def _in_few_words(findings: list[Finding]) -> list[Finding]:
+    """Where many operations need the same remedy, most often on a database without migrations, say it once."""
+    told: list[Finding] = []
+    for remedy, number in Counter(finding.remedy for finding in findings).items():
+        same = [finding for finding in findings if finding.remedy == remedy]
+        if number <= _SAID_ONE_BY_ONE:
+            told += same
+            continue
+        names = ", ".join(sorted(finding.subject or "" for finding in same))
+        told.append(problem(OPERATIONS, f"{number} functions are missing: {names}.", remedy or MIGRATE))
+    return told
 
 
 async def _safely(api: Api, function: str, arguments: Any) -> Reply | None:
@@ -212,18 +230,15 @@ async def _look_at_caller(known: Known) -> list[Finding]:
     ]
 
 
-async def _look_at_realtime(endpoint: RealtimeEndpoint) -> Finding:
+async def _look_at_realtime(known: Known, role: KeyKind) -> Finding:
+    endpoint = RealtimeEndpoint(f"{known.url}/realtime/v1", known.keys[role], join_timeout=known.timeout)
     try:
         async with asyncio.timeout(endpoint.join_timeout * 2):
             took = await loop_back(endpoint)
-    except (ConnectionFailed, TimeoutError) as error:
-        reason = error.message if isinstance(error, ConnectionFailed) else "A message did not come back."
-        return problem(
-            "realtime",
-            reason,
-            "Check that Realtime runs and that the project allows public channels. Watching polls meanwhile.",
-            subject="realtime",
-        )
+    except ConnectionFailed as error:
+        return problem("realtime", error.message, error.hint or REALTIME_REMEDY, subject="realtime")
+    except TimeoutError:
+        return problem("realtime", "A message did not come back.", REALTIME_REMEDY, subject="realtime")
     return ok("realtime", f"A message came back in {took:.0f} ms.")
 
 

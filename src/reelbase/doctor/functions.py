@@ -13,7 +13,7 @@ from reelbase.doctor.diagnosis import Finding, note, problem
 
 AREA = "operations"
 MIGRATE = "Apply the migrations of this version (supabase db push, or psql -f on each)."
-RELOAD = "As the owner: notify pgrst, 'reload schema'."
+_NOTIFY = "notify pgrst, 'reload schema';"
 
 _BROKEN = "42"
 """SQLSTATE class: something that a function names is not there, or not allowed."""
@@ -66,14 +66,14 @@ def _not_found(evidence: Evidence) -> Finding:
         there = _named_by_hint(operation.function, evidence.reply.word("hint"))
         if there is None:
             words = f"{operation.function} is missing, or has quite other arguments."
-            return _problem(operation, words, f"{MIGRATE} If they are applied: {RELOAD}")
+            return _problem(operation, words, f"{MIGRATE} If they are applied, as the owner: {_NOTIFY}")
         return _renamed(operation, wanted, there)
     if not evidence.routines:
         return _problem(operation, f"{operation.function} is missing.", MIGRATE)
     same = [routine for routine in evidence.routines if routine.arguments == wanted]
     if same:
         words = f"{operation.function} is there, but the Data API does not know it yet."
-        return _problem(operation, words, RELOAD)
+        return _problem(operation, words, f"As the owner: {_NOTIFY}")
     return _renamed(operation, wanted, evidence.routines[0].arguments)
 
 

@@ -18,13 +18,15 @@ _REMEDY = (
 )
 
 
-class _DirectSettings(BaseSettings):
-    """The address of the database, which the Data API's clients do not need."""
+class _Optional(BaseSettings):
+    """What is looked at even where the client's own settings cannot be loaded."""
 
     model_config = SettingsConfigDict(
         env_file=".env", env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True
     )
 
+    supabase_anon_key: SecretStr | None = None
+    supabase_service_role_key: SecretStr | None = None
     database_url: SecretStr | None = None
 
 
@@ -40,24 +42,27 @@ class Known:
 
 def look_at_settings() -> tuple[Known | None, list[Finding]]:
     """The settings, unless there is too little of them; and what there is to say about them."""
+    optional = _Optional()
+    secrets = {
+        KeyKind.BACKEND: optional.supabase_service_role_key,
+        KeyKind.PUBLIC: optional.supabase_anon_key,
+    }
+    keys = {kind: secret.get_secret_value() for kind, secret in secrets.items() if secret is not None}
+    wrong = [finding for kind, key in keys.items() for finding in look_at_key(kind, key)]
+    findings = [*_missing(keys), *wrong]
     try:
         settings = Settings.load()
     except ConfigurationError as error:
-        return None, list(_told(error))
-    secrets = {
-        KeyKind.BACKEND: settings.supabase_service_role_key,
-        KeyKind.PUBLIC: settings.supabase_anon_key,
-    }
-    keys = {kind: secret.get_secret_value() for kind, secret in secrets.items() if secret is not None}
-    database_url = _DirectSettings().database_url
+        return None, [*_told(error), *findings]
     known = Known(
         settings.supabase_url,
         keys,
         settings.reelbase_timeout,
-        None if database_url is None else database_url.get_secret_value(),
+        None if optional.database_url is None else optional.database_url.get_secret_value(),
     )
-    wrong = [finding for kind, key in keys.items() for finding in look_at_key(kind, key)]
-    return known, [*_missing(keys), *wrong]
+    if not findings:
+        findings = [ok(AREA, f"SUPABASE_URL, {' and '.join(VARIABLES[kind] for kind in keys)} are set.")]
+    return known, findings
 
 
 def _told(error: ConfigurationError) -> Iterator[Finding]:
@@ -75,5 +80,3 @@ def _missing(keys: dict[KeyKind, str]) -> Iterator[Finding]:
         yield problem(AREA, f"{backend} is not set; backends and workers need it.", _REMEDY, subject=backend)
     if KeyKind.PUBLIC not in keys:
         yield note(AREA, f'{public} is not set; only from_env("anon") needs it.', _REMEDY)
-    if len(keys) == len(VARIABLES):
-        yield ok(AREA, f"SUPABASE_URL, {public} and {backend} are set.")

@@ -9,8 +9,12 @@ from uuid import uuid4
 from realtime import AsyncRealtimeClient, RealtimePostgresChangesListenEvent
 from realtime.types import RealtimeChannelOptions
 
+from reelbase.errors import ConnectionFailed
 from reelbase.realtime.channel import Channel, RealtimeEndpoint, first, join
 
+REALTIME_REMEDY = (
+    "Check that Realtime runs and that the project allows public channels; watching polls meanwhile."
+)
 _EVENT = "loop-back"
 _CLOSING_SECONDS = 1.0
 
@@ -42,8 +46,20 @@ async def loop_back(endpoint: RealtimeEndpoint) -> float:
         await topic.send_broadcast(_EVENT, {})
         await first(arrived.wait(), channel.ended)
         return round((time.perf_counter() - began) * 1000, 3)
+    except ConnectionFailed as error:
+        raise _explained(error) from error
     finally:
         await _close(client)
+
+
+def _explained(error: ConnectionFailed) -> ConnectionFailed:
+    """The server's words on a table that is not published are a dump of the subscription."""
+    if "Unable to subscribe to changes" in error.message:
+        return ConnectionFailed(
+            "Realtime does not follow the event log.",
+            hint="As the owner: alter publication supabase_realtime add table public.job_events;",
+        )
+    return ConnectionFailed(error.message, hint=error.hint or REALTIME_REMEDY)
 
 
 def _options() -> RealtimeChannelOptions:
