@@ -56,17 +56,20 @@ async def _look_through_api(known: Known, directory: Path, wrong: set[str]) -> l
     findings: list[Finding] = []
     accepted: list[KeyKind] = []
     for kind, key in known.keys.items():
-        if VARIABLES[kind] in wrong:
-            continue
         async with Api(known.url, key, known.timeout) as api:
             try:
                 reply = await api.look("user_role", {})
             except httpx.HTTPError as error:
                 return [*findings, _unreachable(known, error)]
-        found = list(_look_at_reply(kind, reply))
+        # A key of the wrong role is accepted too; what is wrong with it has been said.
+        found = [] if VARIABLES[kind] in wrong else list(_look_at_reply(kind, reply))
         findings += found
+        if VARIABLES[kind] in wrong:
+            continue
         if not troubled(found):
             accepted.append(kind)
+    if not accepted:
+        return [*findings, skipped(OPERATIONS, "Without a key that is accepted, nothing more can be seen.")]
     facts, told = await _look_at_database(known, directory)
     findings += told
     if accepted:
@@ -151,7 +154,7 @@ async def _look_at_operations(api: Api, role: KeyKind, facts: DatabaseFacts | No
 
 
 def _in_few_words(findings: list[Finding]) -> list[Finding]:
-    """Where many operations need the same remedy, most often on a database without migrations, say it once."""
+    """Say it once where many need the same remedy, most often on a database without migrations."""
     told: list[Finding] = []
     for remedy, number in Counter(finding.remedy for finding in findings).items():
         same = [finding for finding in findings if finding.remedy == remedy]
