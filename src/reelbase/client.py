@@ -3,7 +3,7 @@
 import asyncio
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ from reelbase.execution.call import Call
 from reelbase.execution.operation import Async, M, Sync
 from reelbase.execution.rest import AsyncRestExecutor, RestExecutor
 from reelbase.health.checkup import AsyncHealth, Checkup, Health
+from reelbase.health.pool import pool_of
 from reelbase.realtime.background import BackgroundLoop
 from reelbase.realtime.channel import RealtimeEndpoint
 from reelbase.realtime.feed import Carry, Counts, follow
@@ -46,10 +47,6 @@ class _Client(Services[M], ABC):
     def _connect(self, url: str, key: str, access_token: str | None, timeout: float) -> _Wires:
         """Make connections ready, and what services need of them."""
 
-    def _pool_statistics(self) -> Mapping[str, int] | None:
-        """Of the pool of database connections; None while there is none."""
-        return None
-
     @classmethod
     def from_env(cls, key: KeyName = "service_role") -> Self:
         """A client from the environment and `.env`. Raises ConfigurationError."""
@@ -64,7 +61,7 @@ class AsyncReelbase(_Client[Async]):
         self._executor = AsyncRestExecutor(url, key, access_token=access_token, timeout=timeout)
         self._feeds = _Feeds(url, key, access_token, self._executor.run)
         self.health = AsyncHealth(
-            self._executor.run, Checkup(self._executor.run, self._feeds.endpoint, self._pool_statistics)
+            self._executor.run, Checkup(self._executor.run, self._feeds.endpoint, pool_of(self))
         )
         return self._executor.run, self._feeds.open
 
@@ -94,7 +91,7 @@ class Reelbase(_Client[Sync]):
         self._executor = RestExecutor(url, key, access_token=access_token, timeout=timeout)
         self._loop = BackgroundLoop()
         self._feeds = _Feeds(url, key, access_token, self._carry_in_thread)
-        checkup = Checkup(self._carry_in_thread, self._feeds.endpoint, self._pool_statistics)
+        checkup = Checkup(self._carry_in_thread, self._feeds.endpoint, pool_of(self))
         self.health = Health(self._executor.run, checkup, self._loop.run)
         return self._executor.run, self._open
 

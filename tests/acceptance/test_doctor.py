@@ -13,6 +13,8 @@ import pytest
 from localbase.stack import Stack, StackOptions
 from reelbase import HealthReport, HealthStatus
 from reelbase.cli.health import EXIT_CODES
+from reelbase.doctor.api import Api
+from reelbase.doctor.catalogue import operations
 from support import Target, eventually
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +79,7 @@ BREAKS = {
     "a renamed argument": (
         [
             "drop function public.can_subscribe_to_job",
-            "create function public.can_subscribe_to_job(id uuid) returns boolean language sql as 'select true'",
+            "create function public.can_subscribe_to_job(id uuid) returns bool language sql as 'select true'",
             "grant execute on function public.can_subscribe_to_job to anon, authenticated, service_role",
         ],
         "can_subscribe_to_job",
@@ -146,6 +148,18 @@ async def test_nothing_applied__is_one_problem(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert "functions are missing: " in result.stdout
     assert "Apply the migrations" in result.stdout
+
+
+async def test_examples__are_read_by_every_function(target: Target) -> None:
+    """An example that Postgres cannot read would be refused before the right to call is looked at."""
+    unreadable = {}
+    async with Api(target.url, target.service_role_key, timeout=10) as api:
+        for operation in operations():
+            reply = await api.look(operation.function, operation.arguments)
+            if (reply.code or "").startswith("22"):
+                unreadable[operation.function] = reply.word("message")
+
+    assert unreadable == {}
 
 
 def test_nothing_is_changed(tmp_path: Path, own_target: Target) -> None:

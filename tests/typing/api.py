@@ -17,6 +17,7 @@ from reelbase import (
     ElementSpec,
     EventConsumer,
     EventPage,
+    HealthReport,
     Job,
     JobDetails,
     JobEvent,
@@ -28,6 +29,7 @@ from reelbase import (
     QueueState,
     RateLimit,
     Reelbase,
+    SchemaProblem,
     SecurityEventPage,
     StepPerformance,
     StorageOperation,
@@ -51,6 +53,9 @@ def synchronous(client: Reelbase, job_id: UUID, element: ElementSpec) -> None:
     assert_type(client.timeline.start(job_id, ProcessingStep.UPLOAD), TimelineStep)
     assert_type(client.timeline.get(job_id), list[TimelineStep])
     assert_type(client.events.read(job_id), list[JobEvent])
+    assert_type(client.health.check(), HealthReport)
+    assert_type(client.health.ping(), float)
+    assert_type(client.health.verify_schema(), list[SchemaProblem])
     assert_type(client.jobs.watch(job_id), EventStream)
     for event in client.jobs.watch(job_id):
         assert_type(event, JobEvent)
@@ -90,6 +95,8 @@ async def asynchronous(client: AsyncReelbase, job_id: UUID, element: ElementSpec
     assert_type(await client.timeline.get(job_id), list[TimelineStep])
     assert_type(await client.queue.claim("worker"), list[ClaimedJob])
     assert_type(await client.security.client_ip(), IPv4Address | IPv6Address | None)
+    assert_type(await client.health.check(record=True), HealthReport)
+    assert_type(await client.health.verify_schema(), list[SchemaProblem])
     assert_type(client.jobs.watch(job_id), AsyncEventStream)
     async for event in client.jobs.watch(job_id):
         assert_type(event, JobEvent)

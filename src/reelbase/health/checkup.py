@@ -10,7 +10,8 @@ from reelbase.execution.operation import Async, Sync
 from reelbase.health.history import record
 from reelbase.health.judging import judge
 from reelbase.health.measuring import Measurement, Probe, measure_all
-from reelbase.health.probes import PING, Carry, PoolStatistics, probes
+from reelbase.health.pool import PoolOf
+from reelbase.health.probes import PING, Carry, probes
 from reelbase.models import HealthCheckName, HealthReport, HealthThresholds
 from reelbase.realtime.channel import RealtimeEndpoint
 from reelbase.services.health import HealthOperations
@@ -24,7 +25,7 @@ OPTIONAL = frozenset({HealthCheckName.REALTIME})
 class Checkup:
     """What both modes share."""
 
-    def __init__(self, carry: Carry, endpoint: RealtimeEndpoint, pool: PoolStatistics) -> None:
+    def __init__(self, carry: Carry, endpoint: RealtimeEndpoint, pool: PoolOf) -> None:
         self._carry = carry
         self._endpoint = endpoint
         self._pool = pool

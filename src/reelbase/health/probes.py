@@ -1,17 +1,16 @@
 """What is measured, by plain calls: without `reads`, none is repeated, nor answered from a cache."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from reelbase.execution.call import Call
 from reelbase.health.measuring import Probe
+from reelbase.health.pool import PoolNumbers, PoolOf
 from reelbase.models import DatabaseHealth, JobPage, Metric, SystemStats, UserRole
 from reelbase.realtime.channel import RealtimeEndpoint
 from reelbase.realtime.loopback import loop_back
 
 Carry = Callable[[Call[Any]], Awaitable[Any]]
-PoolStatistics = Callable[[], Mapping[str, int] | None]
-"""The numbers of psycopg_pool's `get_stats`, or None where there is no pool."""
 
 PING = Call("user_role", {}, UserRole)
 
@@ -25,18 +24,18 @@ _CALLS: dict[Probe, Call[Any]] = {
 
 
 def probes(
-    carry: Carry, endpoint: RealtimeEndpoint, pool: PoolStatistics
+    carry: Carry, endpoint: RealtimeEndpoint, pool: PoolOf
 ) -> dict[Probe, Callable[[], Awaitable[Any]]]:
     """All measurements of a client."""
 
     def calling(call: Call[Any]) -> Callable[[], Awaitable[Any]]:
         return lambda: carry(call)
 
-    async def pool_statistics() -> Mapping[str, int] | None:
+    async def pool_numbers() -> PoolNumbers | None:
         return pool()
 
     return {
         **{probe: calling(call) for probe, call in _CALLS.items()},
         Probe.REALTIME: lambda: loop_back(endpoint),
-        Probe.POOL: pool_statistics,
+        Probe.POOL: pool_numbers,
     }

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from reelbase.health.measuring import Measurement, Probe
+from reelbase.health.pool import PoolNumbers
 from reelbase.models import (
     DatabaseHealth,
     HealthCheckName,
@@ -70,24 +71,21 @@ def _realtime(loop_ms: float, limits: HealthThresholds) -> Outcome:
     return Outcome({"loop_ms": loop_ms}, [verdict])
 
 
-def _pool(statistics: dict[str, int] | None, limits: HealthThresholds) -> Outcome | Skip:
-    if statistics is None:
-        return Skip("This client holds no pool of database connections.")
-    most = statistics.get("pool_max", 0)
-    used = statistics.get("pool_size", 0) - statistics.get("pool_available", 0)
-    percent = 100 * used / most if most else 0.0
-    waiting = statistics.get("requests_waiting", 0)
+def _pool(pool: PoolNumbers | None, limits: HealthThresholds) -> Outcome | Skip:
+    if pool is None:
+        return Skip("This client has no pool of database connections.")
+    used = pool.size - pool.idle
     return Outcome(
-        dict(statistics),
+        {"in_use": used, "size": pool.size, "max_size": pool.max_size, "waiting": pool.waiting},
         [
             Verdict(
-                limits.pool_percent.judge(percent),
-                f"{used} of the pool's {most} connections are in use.",
+                limits.pool_percent.judge(100 * used / pool.max_size),
+                f"{used} of the pool's {pool.max_size} connections are in use.",
                 "Make transactions shorter, or the pool larger.",
             ),
             Verdict(
-                limits.pool_waiting.judge(waiting),
-                f"{waiting} callers wait for a connection of the pool.",
+                limits.pool_waiting.judge(pool.waiting),
+                f"{pool.waiting} transactions wait for a connection of the pool.",
                 "Make transactions shorter, or the pool larger.",
             ),
         ],

@@ -1,5 +1,6 @@
 """How measurements are judged: values in, a report out."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from reelbase import (
     CallTimeout,
+    ConfigurationError,
     ConnectionFailed,
     DatabaseHealth,
     HealthCheck,
@@ -30,7 +32,17 @@ from reelbase.errors import Answer
 from reelbase.health.history import metrics
 from reelbase.health.judging import judge, overall
 from reelbase.health.measuring import Measurement, Probe
+from reelbase.health.pool import pool_of
 from reelbase.models import JobPage
+
+
+@dataclass(frozen=True)
+class Pool:
+    max_size: int
+    size: int
+    idle: int
+    waiting: int
+
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 GIB = 1024**3
@@ -96,7 +108,7 @@ def test_calm_platform__is_healthy_and_has_no_findings() -> None:
     assert (calm.status, calm.findings) == (HealthStatus.HEALTHY, ())
     assert (calm.response_time_ms, calm.server_version, calm.checked_at) == (1.0, "17.6", NOW)
     assert [check.name for check in calm.checks] == list(HealthCheckName)
-    assert calm.check(HealthCheckName.POOL).reason == "This client holds no pool of database connections."
+    assert calm.check(HealthCheckName.POOL).reason == "This client has no pool of database connections."
 
 
 @pytest.mark.parametrize(
@@ -170,12 +182,12 @@ def test_limits__are_those_of_the_documentation(value: float, status: HealthStat
         ("queue", {"database": database(queue={"stalled": 2})}, {}, "degraded", "2 jobs belong"),
         (
             "pool",
-            {"pool": {"pool_max": 4, "pool_size": 4, "pool_available": 0}},
+            {"pool": Pool(4, 4, 0, 0)},
             {},
             "degraded",
             "4 of the pool's 4",
         ),
-        ("pool", {"pool": {"pool_max": 4, "requests_waiting": 30}}, {}, "unhealthy", "30 callers wait"),
+        ("pool", {"pool": Pool(4, 1, 1, 30)}, {}, "unhealthy", "30 transactions wait"),
     ],
 )
 def test_findings__name_the_trouble_and_recommend_something(
@@ -287,6 +299,24 @@ def test_history__has_the_whole_and_each_check_that_was_made() -> None:
     assert by_name["health.check_status", "realtime"] == 2
     assert by_name["health.check_ms", "read"] == 1
     assert ("health.check_status", "pool") not in by_name
+
+
+class Pooling:
+    """A client with a pool, unless it has no address to connect to."""
+
+    def __init__(self, pool: Pool | None) -> None:
+        self.pool = pool
+
+    def pool_stats(self) -> Pool:
+        if self.pool is None:
+            raise ConfigurationError("DATABASE_URL is not set.")
+        return self.pool
+
+
+def test_pool__is_looked_for_where_there_may_be_one() -> None:
+    clients = Pooling(Pool(4, 1, 1, 0)), Pooling(None), database()
+
+    assert [pool_of(client)() for client in clients] == [Pool(4, 1, 1, 0), None, None]
 
 
 def test_exit_codes__are_0_1_2() -> None:
