@@ -61,7 +61,7 @@ async def test_whole_stack__is_healthy(client: AnyClient) -> None:
     assert statuses(report) == {str(name): "healthy" for name in HealthCheckName} | {"pool": "skipped"}
     assert report.response_time_ms is not None
     assert report.server_version is not None
-    assert report.check(HealthCheckName.REALTIME).details["loop_ms"] > 0
+    assert report.check(HealthCheckName.REALTIME).details["round_trip_ms"] > 0
     assert not report.recorded
 
 

@@ -74,7 +74,7 @@ def database(**parts: Any) -> DatabaseHealth:
 
 
 def statistics(completed: int, failed: int) -> SystemStats:
-    counted = {"completed_24h": completed, "failed_24h": failed}
+    counted: dict[str, Any] = {"completed_24h": completed, "failed_24h": failed}
     return SystemStats.model_construct(**counted)
 
 

@@ -38,11 +38,11 @@ def _table(report: HealthReport) -> Table:
     table.add_column("status", no_wrap=True)
     table.add_column("took", justify="right", no_wrap=True)
     table.add_column("details", overflow="fold")
-    told: set[str] = set()
+    told = None
     for check in report.checks:
-        words = check.error or check.reason
-        details = _details(check) if words is None else "as above" if words in told else words
-        told.add(details)
+        words = check.error or check.reason or _details(check)
+        details = "as above" if words and words == told else words
+        told = words
         table.add_row(
             check.name, Text(check.status, style=_STYLES[check.status]), _took(check), Text(details)
         )
@@ -63,7 +63,7 @@ def _details(check: HealthCheck) -> str:
 
 
 def _detail(name: str, value: object) -> str:
-    """`loop_ms`, 2.6 as `loop: 3 ms`."""
+    """`round_trip_ms`, 2.6 as `round trip: 3 ms`."""
     stem, _, unit = name.rpartition("_")
     if isinstance(value, bool):
         return f"{_words(name)}: {'yes' if value else 'no'}"
@@ -74,7 +74,7 @@ def _detail(name: str, value: object) -> str:
 
 
 def _words(name: str) -> str:
-    return name.replace("24h", "in 24 h").replace("_", " ")
+    return name.removeprefix("is_").replace("24h", "in 24 h").replace("_", " ")
 
 
 def _summary(report: HealthReport) -> str:

@@ -68,7 +68,7 @@ def _realtime(loop_ms: float, limits: HealthThresholds) -> Outcome:
         f"A message through Realtime took {loop_ms:.0f} ms.",
         "Look at the number of connections and messages of the project's Realtime.",
     )
-    return Outcome({"loop_ms": loop_ms}, [verdict])
+    return Outcome({"round_trip_ms": loop_ms}, [verdict])
 
 
 def _pool(pool: PoolNumbers | None, limits: HealthThresholds) -> Outcome | Skip:
@@ -141,7 +141,7 @@ def _errors(statistics: SystemStats, limits: HealthThresholds) -> Outcome:
     details = {
         "completed_24h": statistics.completed_24h,
         "failed_24h": statistics.failed_24h,
-        "error_percent": round(percent, 2),
+        "error_rate_percent": round(percent, 2),
     }
     if ended < limits.fewest_jobs:
         return Outcome(details, [])
