@@ -98,6 +98,7 @@ BREAKS = {
 }
 
 
+@pytest.mark.local_stack
 @pytest.mark.parametrize("direct", [False, True], ids=["api", "direct"])
 @pytest.mark.parametrize("broken", BREAKS)
 async def test_broken_schema__is_found_and_nothing_else(
@@ -117,6 +118,7 @@ async def test_broken_schema__is_found_and_nothing_else(
     await eventually(finds, seconds=30)
 
 
+@pytest.mark.local_stack
 async def test_other_result__is_found_with_a_direct_connection(tmp_path: Path, own_target: Target) -> None:
     with own_target.connect() as connection:
         connection.execute("drop function public.get_queue_state")
@@ -131,6 +133,7 @@ async def test_other_result__is_found_with_a_direct_connection(tmp_path: Path, o
     assert problems(result)["get_queue_state"]["message"].startswith("queue.state: ")
 
 
+@pytest.mark.local_stack
 async def test_nothing_applied__is_one_problem(tmp_path: Path) -> None:
     async with Stack(
         StackOptions(workdir=ROOT, api_port=0, db_port=0, ephemeral=True, migrate=False)
@@ -162,6 +165,7 @@ async def test_examples__are_read_by_every_function(target: Target) -> None:
     assert unreadable == {}
 
 
+@pytest.mark.local_stack
 def test_nothing_is_changed(tmp_path: Path, own_target: Target) -> None:
     count = "select (select count(*) from jobs), (select count(*) from job_events),"
     count += " (select count(*) from system_metrics), (select count(*) from security_events)"

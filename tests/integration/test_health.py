@@ -70,7 +70,7 @@ async def test_whole_stack__is_healthy(client: AnyClient) -> None:
     [(HealthLimits(degraded=0, unhealthy=1e12), HealthStatus.DEGRADED), (AT_ONCE, HealthStatus.UNHEALTHY)],
 )
 async def test_thresholds__decide(client: AnyClient, limits: HealthLimits, status: HealthStatus) -> None:
-    report = await done(client.health.check(thresholds=patient(response_ms=limits)))
+    report = await done(client.health.check(thresholds=patient(response_ms=limits, operation_ms=limits)))
 
     assert report.status is status
     assert {finding.check for finding in report.findings} == {"connection", "read", "write"}
@@ -154,6 +154,7 @@ async def test_server_that_swallows_everything__is_unhealthy_after_the_time_limi
     assert [finding.problem for finding in report.findings] == ["No answer within 0.2 s."]
 
 
+@pytest.mark.local_stack
 async def test_locked_table__holds_up_only_the_checks_that_read_it(
     own_client: AnyClient, own_target: Target
 ) -> None:
@@ -196,6 +197,7 @@ async def test_ping__raises_what_a_call_raises() -> None:
             await client.health.ping()
 
 
+@pytest.mark.local_stack
 async def test_schema__that_differs_is_told_in_rows(own_client: AnyClient, own_target: Target) -> None:
     assert await done(own_client.health.verify_schema()) == []
 

@@ -23,7 +23,7 @@ SECRET = "x" * 32
 
 
 def routine(*arguments: str, many: bool = False, columns: frozenset[str] | None = COLUMNS) -> Routine:
-    return Routine("get_job", frozenset(arguments), many, columns, frozenset({"service_role"}))
+    return Routine("get_job", frozenset(arguments), many, columns)
 
 
 def reply(code: str | None, message: str = "", hint: str = "", status: int = 404) -> Reply:

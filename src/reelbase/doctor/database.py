@@ -9,8 +9,6 @@ from typing import Any
 from reelbase.doctor.functions import Routine
 from reelbase.errors import ConnectionFailed
 
-ROLES = ("anon", "authenticated", "service_role")
-
 # A composite result's columns, or those of `returns table`; no row for a scalar.
 _ROUTINES = """
     select
@@ -26,15 +24,12 @@ _ROUTINES = """
                 select array_agg(name) from unnest(proargnames, proargmodes) as arguments (name, mode)
                 where mode in ('t', 'o')
             )
-        ),
-        (select coalesce(array_agg(role), '{}') from unnest(%s::text[]) as role
-        where exists (select from pg_catalog.pg_roles where rolname = role)
-            and has_function_privilege(role, pg_proc.oid, 'execute'))
+        )
     from pg_catalog.pg_proc join pg_catalog.pg_type on pg_type.oid = prorettype
     where pronamespace = 'public'::regnamespace and prokind = 'f'
 """
 _PUBLISHED = """
-    select format('%%I.%%I', schemaname, tablename) from pg_catalog.pg_publication_tables
+    select format('%I.%I', schemaname, tablename) from pg_catalog.pg_publication_tables
     where pubname = 'supabase_realtime'
 """
 
@@ -71,19 +66,18 @@ def read_facts(database_url: str, timeout: float) -> DatabaseFacts:
 
 def _read(session: Any) -> DatabaseFacts:
     routines: dict[str, tuple[Routine, ...]] = {}
-    for name, arguments, many, columns, callers in session.execute(_ROUTINES, (list(ROLES),)).fetchall():
+    for name, arguments, many, columns in session.execute(_ROUTINES).fetchall():
         found = Routine(
             name,
             frozenset(arguments),
             many,
             None if columns is None else frozenset(columns),
-            frozenset(callers),
         )
         routines[name] = (*routines.get(name, ()), found)
     return DatabaseFacts(
         server_version=session.execute("show server_version").fetchone()[0],
         routines=routines,
-        published=frozenset(row[0] for row in session.execute(_PUBLISHED, ()).fetchall()),
+        published=frozenset(row[0] for row in session.execute(_PUBLISHED).fetchall()),
         migrations=_migrations(session),
     )
 

@@ -27,7 +27,6 @@ class Routine:
     arguments: frozenset[str]
     returns_set: bool
     columns: frozenset[str] | None
-    callers: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)

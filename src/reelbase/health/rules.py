@@ -46,12 +46,12 @@ def _connection(measurement: Measurement, limits: HealthThresholds) -> Outcome:
 
 def _read(measurement: Measurement, limits: HealthThresholds) -> Outcome:
     details = {"response_ms": measurement.duration_ms, "rows": len(measurement.value.items)}
-    return Outcome(details, [_answer_time("Listing jobs", measurement, limits.response_ms)])
+    return Outcome(details, [_answer_time("Listing jobs", measurement, limits.operation_ms)])
 
 
 def _write(measurement: Measurement, limits: HealthThresholds) -> Outcome:
     details = {"response_ms": measurement.duration_ms}
-    return Outcome(details, [_answer_time("Recording a metric", measurement, limits.response_ms)])
+    return Outcome(details, [_answer_time("Recording a metric", measurement, limits.operation_ms)])
 
 
 def _answer_time(what: str, measurement: Measurement, limits: HealthLimits) -> Verdict:

@@ -104,11 +104,13 @@ _MIB = 1024 * 1024
 class HealthThresholds(Model):
     """From when on a value is degraded, and above which it is unhealthy.
 
+    `response_ms` is of the connection by itself, `operation_ms` of a read and a write beside the rest.
     `error_percent` is of the jobs that ended in the last 24 hours, once there are `fewest_jobs` of them.
     `disk_percent` needs `disk_capacity_bytes`: Postgres does not know how large its disk is.
     """
 
     response_ms: HealthLimits = _limits(100, 500)
+    operation_ms: HealthLimits = _limits(500, 2000)
     realtime_ms: HealthLimits = _limits(1000, 5000)
     error_percent: HealthLimits = _limits(1, 5)
     fewest_jobs: PositiveInt = 20
