@@ -131,7 +131,7 @@ async def test_realtime_away__is_degraded(client: AnyClient, target: Target, way
         )
         await proxy.cut() if way == "cut" else proxy.stall()
 
-        report = await in_thread(client, timeout=1.0)
+        report = await in_thread(client, timeout=4.0)
 
     assert (report.status, report.findings[0].check) == (HealthStatus.DEGRADED, HealthCheckName.REALTIME)
     assert set(statuses(report).values()) == {"healthy", "skipped", "unhealthy"}
@@ -160,12 +160,12 @@ async def test_locked_table__holds_up_only_the_checks_that_read_it(
 ) -> None:
     with own_target.connect() as other, other.transaction():
         other.execute("lock table jobs in access exclusive mode")
-        report = await done(own_client.health.check(timeout=1.0, thresholds=PATIENT))
+        report = await done(own_client.health.check(timeout=4.0, thresholds=PATIENT))
 
     assert report.status is HealthStatus.UNHEALTHY
     found = statuses(report)
     assert (found["connection"], found["write"], found["realtime"]) == ("healthy", "healthy", "healthy")
-    assert (found["read"], report.findings[0].problem) == ("unhealthy", "No answer within 1 s.")
+    assert (found["read"], report.findings[0].problem) == ("unhealthy", "No answer within 4 s.")
 
 
 @pytest.mark.local_stack
