@@ -20,6 +20,8 @@ from reelbase.execution.identity import Identity, Secret, TokenProvider, renewin
 from reelbase.execution.operation import Async, M, Sync
 from reelbase.execution.rest import AsyncRestExecutor, RestExecutor
 from reelbase.execution.telemetry import Hook, Hooks, Telemetry, current_correlation
+from reelbase.health.checkup import AsyncHealth, Checkup, Health
+from reelbase.health.pool import pool_of
 from reelbase.realtime.background import BackgroundLoop
 from reelbase.realtime.channel import RealtimeEndpoint
 from reelbase.realtime.feed import Carry, Counts, follow
@@ -191,6 +193,7 @@ class AsyncReelbase(_Client[Async]):
         run = self._telemetry.observed_async(run)
         endpoint = _endpoint(self._url, identity, identity.fresh_async)
         self._feeds = _Feeds(endpoint, run, host=self._feeds)
+        self.health = AsyncHealth(run, Checkup(run, endpoint, pool_of(self)))
         return run, self._feeds.open
 
     @property
@@ -231,6 +234,7 @@ class Reelbase(_Client[Sync]):
         endpoint = _endpoint(self._url, identity, _in_thread(identity.fresh))
         self._is_guest = self._feeds is not None
         self._feeds = _Feeds(endpoint, _in_thread(run), host=self._feeds)
+        self.health = Health(run, Checkup(_in_thread(run), endpoint, pool_of(self)), self._loop.run)
         return run, _opener(self._feeds, self._loop)
 
     @property

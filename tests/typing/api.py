@@ -18,6 +18,7 @@ from reelbase import (
     ElementSpec,
     EventConsumer,
     EventPage,
+    HealthReport,
     Job,
     JobDetails,
     JobEvent,
@@ -30,6 +31,7 @@ from reelbase import (
     RateLimit,
     Reelbase,
     RunningJob,
+    SchemaProblem,
     SecurityEventPage,
     StepPerformance,
     StorageOperation,
@@ -58,6 +60,9 @@ def synchronous(client: Reelbase, job_id: UUID, element: ElementSpec, job: JobSp
     assert_type(client.jobs.run(job), Job | RunningJob)
     assert_type(client.jobs.wait_for(job_id, status=[JobStatus.PROCESSING], timeout=3), Job)
     assert_type(client.as_user("token"), Reelbase)
+    assert_type(client.health.check(), HealthReport)
+    assert_type(client.health.ping(), float)
+    assert_type(client.health.verify_schema(), list[SchemaProblem])
     assert_type(client.jobs.watch(job_id), EventStream)
     for event in client.jobs.watch(job_id):
         assert_type(event, JobEvent)
@@ -121,6 +126,8 @@ async def asynchronous(client: AsyncReelbase, job_id: UUID, element: ElementSpec
     assert_type(running, Job | AsyncRunningJob)
     assert_type(await client.jobs.wait_for(job_id), Job)
     assert_type(client.as_user("token"), AsyncReelbase)
+    assert_type(await client.health.check(record=True), HealthReport)
+    assert_type(await client.health.verify_schema(), list[SchemaProblem])
     assert_type(client.jobs.watch(job_id), AsyncEventStream)
     async for event in client.jobs.watch(job_id):
         assert_type(event, JobEvent)

@@ -14,7 +14,9 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from reelbase.client import AsyncReelbase
-from reelbase.errors import ReelbaseError
+from reelbase.errors import ConfigurationError, ReelbaseError
+from reelbase.models import HealthReport, HealthStatus
+from reelbase.settings import KeyName
 
 T = TypeVar("T")
 
@@ -87,6 +89,56 @@ def worker(
             await Worker(client, workplace, name=name, lease=timedelta(seconds=lease)).run(max_jobs)
 
     run_async(work())
+
+
+@app.command()
+def health(
+    *,
+    key: Annotated[KeyName, typer.Option(help="Whose key to look with.")] = "service_role",
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that each measurement may take.")] = 5,
+    record: Annotated[bool, typer.Option("--record", help="Keep the values in system_metrics.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Check connection, database, Realtime and queue. Exit code: 0 healthy, 1 degraded, 2 unhealthy."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from reelbase.cli.health import EXIT_CODES, print_report  # noqa: PLC0415
+
+    async def check() -> HealthReport:
+        async with AsyncReelbase.from_env(key) as client:
+            return await client.health.check(timeout=timeout, record=record)
+
+    try:
+        report = run_async(check())
+    except ConfigurationError as error:
+        typer.echo(f"reelbase: {error}", err=True)
+        raise typer.Exit(EXIT_CODES[HealthStatus.UNHEALTHY]) from None
+    if as_json:
+        typer.echo(report.model_dump_json(indent=2))
+    else:
+        print_report(Console(), report)
+    raise typer.Exit(EXIT_CODES[report.status])
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Compare settings, keys, database and Realtime with what this client needs; exit code 1 if any is wrong.
+
+    Nothing is changed. With DATABASE_URL it also looks at the database itself.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from reelbase.cli.doctor import print_diagnosis  # noqa: PLC0415
+    from reelbase.doctor.examination import examine  # noqa: PLC0415
+
+    diagnosis = run_async(examine(Path.cwd()))
+    if as_json:
+        typer.echo(diagnosis.model_dump_json(indent=2))
+    else:
+        print_diagnosis(Console(), diagnosis)
+    raise typer.Exit(0 if diagnosis.healthy else 1)
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:

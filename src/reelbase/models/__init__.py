@@ -20,6 +20,15 @@ from reelbase.models.analytics import (
 from reelbase.models.base import Model, Page
 from reelbase.models.element import Element, ElementPage, ElementSpec, ElementState, ElementType, FitMode
 from reelbase.models.event import EventConsumer, EventPage, EventType, JobEvent
+from reelbase.models.health import (
+    HealthCheck,
+    HealthCheckName,
+    HealthFinding,
+    HealthLimits,
+    HealthReport,
+    HealthStatus,
+    HealthThresholds,
+)
 from reelbase.models.job import Job, JobPage, JobSpec, JobStatus, ResponseType
 from reelbase.models.maintenance import DatabaseHealth, RetentionResult, SchemaProblem
 from reelbase.models.metrics import (
@@ -60,6 +69,13 @@ __all__ = [
     "EventPage",
     "EventType",
     "FitMode",
+    "HealthCheck",
+    "HealthCheckName",
+    "HealthFinding",
+    "HealthLimits",
+    "HealthReport",
+    "HealthStatus",
+    "HealthThresholds",
     "Job",
     "JobClaim",
     "JobCounts",

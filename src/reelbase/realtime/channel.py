@@ -97,7 +97,7 @@ async def joined(
     topic.on_system(channel.on_system)
     renewal = None
     try:
-        await _join(client, topic, channel, endpoint)
+        await join(client, topic, channel, endpoint)
         renewal = asyncio.create_task(_renew(client, channel, endpoint), name="reelbase-token")
         yield channel
     finally:
@@ -117,16 +117,17 @@ async def _renew(client: "AsyncRealtimeClient", channel: Channel, endpoint: Real
         channel.end(f"its token could not be renewed: {error}")
 
 
-async def _join(
+async def join(
     client: "AsyncRealtimeClient", topic: Any, channel: Channel, endpoint: RealtimeEndpoint
 ) -> None:
+    """Connect, join and wait until the server has confirmed it. Raises ConnectionFailed."""
     try:
         async with asyncio.timeout(endpoint.join_timeout):
             client.access_token = await endpoint.fresh_token()
             await client.connect()
             _watch_reader(client, channel)
             await topic.subscribe(channel.on_state)
-            await _first(channel.confirmed.wait(), channel.ended)
+            await first(channel.confirmed.wait(), channel.ended)
     except ConnectionFailed:
         raise
     except Exception as error:
@@ -142,7 +143,7 @@ def _watch_reader(client: "AsyncRealtimeClient", channel: Channel) -> None:
         reader.add_done_callback(lambda _: channel.end("the socket is read no more"))
 
 
-async def _first(wanted: Any, ended: asyncio.Future[None]) -> None:
+async def first(wanted: Any, ended: asyncio.Future[None]) -> None:
     """Wait for what is wanted, unless the end comes first; then raise its reason."""
     task = asyncio.ensure_future(wanted)
     try:

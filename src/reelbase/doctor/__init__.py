@@ -1,0 +1,1 @@
+"""What `reelbase doctor` examines: settings, keys, operations, schema, Realtime."""

@@ -1,0 +1,1 @@
+"""Health of the platform: measured by `checkup`, judged by `judging`."""
