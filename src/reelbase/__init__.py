@@ -1,5 +1,6 @@
 """reelbase: the database layer of a video-production platform on Supabase."""
 
+from reelbase.cache import Cache, CacheStats, LevelStats, Lifetimes
 from reelbase.client import AsyncReelbase, Reelbase
 from reelbase.errors import (
     AuthenticationError,
@@ -86,6 +87,8 @@ from reelbase.settings import Settings
 __all__ = [
     "AsyncReelbase",
     "AuthenticationError",
+    "Cache",
+    "CacheStats",
     "CallRefused",
     "CallTimeout",
     "ClaimOutcome",
@@ -119,6 +122,8 @@ __all__ = [
     "JobStatistics",
     "JobStatus",
     "LeaseLost",
+    "LevelStats",
+    "Lifetimes",
     "Metric",
     "MetricBucket",
     "MetricSpec",

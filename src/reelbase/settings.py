@@ -21,6 +21,8 @@ class Settings(BaseSettings):
     supabase_anon_key: SecretStr | None = None
     supabase_service_role_key: SecretStr | None = None
     reelbase_timeout: Annotated[float, Field(gt=0, le=300)] = 10.0
+    reelbase_cache: SecretStr = SecretStr("off")
+    """`off`, `memory`, or the address of a Redis, which may hold a password."""
 
     @field_validator("supabase_url")
     @classmethod

@@ -1,5 +1,6 @@
 """A Call: one use of an SQL function, as data."""
 
+import json
 from collections.abc import Hashable, Mapping, Sized
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,6 +24,7 @@ class Call(Generic[T]):
     Arguments that are None are left out, so the function's own default holds.
     `reads` names what the call reads, `("job", id)`; a call with it changes nothing and may be repeated.
     `idempotent` is a call that changes something, but a second time no more: it may be repeated too.
+    `changes` names, as `reads` does, what a cache must forget; jobs that the result tells of need no naming.
     """
 
     function: str
@@ -30,6 +32,7 @@ class Call(Generic[T]):
     result: type[T]
     reads: tuple[object, ...] | None = None
     idempotent: bool = False
+    changes: tuple[tuple[object, ...], ...] = ()
 
     @property
     def repeatable(self) -> bool:
@@ -52,6 +55,19 @@ class Call(Generic[T]):
             ) from error
         return parsed
 
+    def pack(self, result: T) -> bytes:
+        """A result as JSON, for `unpack`. Raises ValueError when it cannot be written exactly."""
+        return _adapter(cast("Hashable", self.result)).dump_json(result, warnings="error")
+
+    def unpack(self, packed: bytes) -> T:
+        """The result again. Raises ValueError when it does not fit."""
+        unpacked: T = _adapter(cast("Hashable", self.result)).validate_json(packed)
+        return unpacked
+
+    def shape(self) -> str:
+        """What results look like, the same in every process of one version."""
+        return _shape(cast("Hashable", self.result))
+
     def shown_arguments(self) -> dict[str, Any]:
         """The arguments for an error report: no long texts, no objects."""
         return {name: _shown(value) for name, value in self.arguments.items() if value is not None}
@@ -67,6 +83,11 @@ def _json(value: Any) -> Any:
 @cache
 def _adapter(result: Any) -> TypeAdapter[Any]:
     return TypeAdapter(result)
+
+
+@cache
+def _shape(result: Any) -> str:
+    return json.dumps(_adapter(result).json_schema(), sort_keys=True)
 
 
 def _name(result: Any) -> str:

@@ -9,6 +9,7 @@ from reelbase.execution.call import Call
 from reelbase.execution.operation import M, Service, operation
 from reelbase.models import UrlAccess, UrlAccessGroup, UrlAccessPage, UrlAccessSpec, UrlAccessStatistics
 from reelbase.services.arguments import Address, Number
+from reelbase.services.changes import LISTS
 
 Dimension = Literal["day", "country", "referrer", "agent_family", "status_code"]
 
@@ -57,6 +58,7 @@ class Access(Service[M]):
             },
             UrlAccess,
             idempotent=idempotency_key is not None,
+            changes=(("access",), *LISTS),
         )
 
     @operation
@@ -68,6 +70,7 @@ class Access(Service[M]):
             {"accesses": given},
             list[UrlAccess],
             idempotent=all(item.idempotency_key is not None for item in given),
+            changes=(("access",), *LISTS),
         )
 
     @operation
@@ -83,7 +86,10 @@ class Access(Service[M]):
             "get_url_access_statistics",
             {"from_time": from_time, "to_time": to_time, "job_id": job_id},
             UrlAccessStatistics,
-            reads=("access",),
+            reads=(
+                "statistics",
+                "access",
+            ),
         )
 
     @operation
@@ -107,7 +113,10 @@ class Access(Service[M]):
                 "max_rows": max_rows,
             },
             list[UrlAccessGroup],
-            reads=("access",),
+            reads=(
+                "statistics",
+                "access",
+            ),
         )
 
     @operation

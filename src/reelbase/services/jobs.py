@@ -21,6 +21,7 @@ from reelbase.models import (
 )
 from reelbase.realtime.watch import Watch
 from reelbase.services.arguments import Address, Number
+from reelbase.services.changes import LISTS, job_and_lists
 
 Sort = Literal["created_at", "finished_at"]
 
@@ -81,6 +82,7 @@ class Jobs(Service[M]):
             },
             Job,
             idempotent=idempotency_key is not None,
+            changes=LISTS,
         )
 
     @operation
@@ -96,6 +98,7 @@ class Jobs(Service[M]):
             {"jobs": given},
             list[Job],
             idempotent=all(job.idempotency_key is not None for job in given),
+            changes=LISTS,
         )
 
     @operation
@@ -145,6 +148,7 @@ class Jobs(Service[M]):
             },
             VideoJob,
             idempotent=idempotency_key is not None,
+            changes=LISTS,
         )
 
     @operation
@@ -198,6 +202,7 @@ class Jobs(Service[M]):
                 "claim": claim,
             },
             Job,
+            changes=job_and_lists(job_id),
         )
 
     @operation
@@ -222,6 +227,7 @@ class Jobs(Service[M]):
                 "claim": claim,
             },
             Job,
+            changes=job_and_lists(job_id),
         )
 
     @operation
@@ -230,7 +236,13 @@ class Jobs(Service[M]):
 
         Raises InvalidTransition when the job has ended otherwise.
         """
-        return Call("cancel_job", {"job_id": job_id, "reason": reason}, Job, idempotent=True)
+        return Call(
+            "cancel_job",
+            {"job_id": job_id, "reason": reason},
+            Job,
+            idempotent=True,
+            changes=job_and_lists(job_id),
+        )
 
     @operation
     def retry(self, job_id: UUID, *, priority: int | None = None) -> Call[Job]:
@@ -238,7 +250,7 @@ class Jobs(Service[M]):
 
         Raises Conflict (`job_not_finished`) before its end, InvalidTransition after any other end.
         """
-        return Call("retry_job", {"job_id": job_id, "priority": priority}, Job)
+        return Call("retry_job", {"job_id": job_id, "priority": priority}, Job, changes=job_and_lists(job_id))
 
     @operation
     def delete(self, job_id: UUID, *, force: bool = False) -> Call[Job]:
@@ -246,7 +258,7 @@ class Jobs(Service[M]):
 
         With `force`, for admins, whether it has ended or not; else that raises Conflict.
         """
-        return Call("delete_job", {"job_id": job_id, "force": force}, Job)
+        return Call("delete_job", {"job_id": job_id, "force": force}, Job, changes=job_and_lists(job_id))
 
     @operation
     def calculate_progress(self, job_id: UUID) -> Call[Decimal]:

@@ -9,6 +9,8 @@ from reelbase.execution.operation import M, Service, operation
 from reelbase.models import Metric, MetricBucket, MetricSpec, MetricThreshold, Severity, SystemEventPage
 from reelbase.services.arguments import Number
 
+_RECORDING = (("metrics",), ("system_events",))
+
 
 class Metrics(Service[M]):
     """Record measurements, read them as series, and be told when one crosses its limits. For backends."""
@@ -37,6 +39,7 @@ class Metrics(Service[M]):
             },
             Metric,
             idempotent=idempotency_key is not None,
+            changes=_RECORDING,
         )
 
     @operation
@@ -48,6 +51,7 @@ class Metrics(Service[M]):
             {"metrics": given},
             list[Metric],
             idempotent=all(item.idempotency_key is not None for item in given),
+            changes=_RECORDING,
         )
 
     @operation
@@ -104,6 +108,7 @@ class Metrics(Service[M]):
             {"metric": metric, "warning": warning, "critical": critical, "direction": direction},
             MetricThreshold,
             idempotent=True,
+            changes=(("metrics",),),
         )
 
     @operation
@@ -114,7 +119,7 @@ class Metrics(Service[M]):
     @operation
     def delete_threshold(self, metric: str) -> Call[MetricThreshold]:
         """Forget the limits of a metric. Raises NotFound."""
-        return Call("delete_metric_threshold", {"metric": metric}, MetricThreshold)
+        return Call("delete_metric_threshold", {"metric": metric}, MetricThreshold, changes=(("metrics",),))
 
     @operation
     def system_events(

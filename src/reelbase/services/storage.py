@@ -16,6 +16,7 @@ from reelbase.models import (
     StoragePerformance,
     StorageStatistics,
 )
+from reelbase.services.changes import LISTS
 
 
 class Storage(Service[M]):
@@ -60,6 +61,7 @@ class Storage(Service[M]):
             },
             StorageOperation,
             idempotent=idempotency_key is not None,
+            changes=(("storage",), *LISTS),
         )
 
     @operation
@@ -71,6 +73,7 @@ class Storage(Service[M]):
             {"operations": given},
             list[StorageOperation],
             idempotent=all(item.idempotency_key is not None for item in given),
+            changes=(("storage",), *LISTS),
         )
 
     @operation
@@ -113,7 +116,10 @@ class Storage(Service[M]):
             "get_storage_statistics",
             {"from_time": from_time, "to_time": to_time, "bucket": bucket, "operation": operation},
             list[StorageStatistics],
-            reads=("storage",),
+            reads=(
+                "statistics",
+                "storage",
+            ),
         )
 
     @operation
@@ -129,7 +135,10 @@ class Storage(Service[M]):
             "get_storage_usage_by_bucket",
             {"bucket": bucket, "from_time": from_time, "to_time": to_time},
             list[StorageBucketUsage],
-            reads=("storage",),
+            reads=(
+                "statistics",
+                "storage",
+            ),
         )
 
     @operation
@@ -147,7 +156,10 @@ class Storage(Service[M]):
             "get_storage_performance",
             {"from_time": from_time, "to_time": to_time, "operation": operation, "bucket": bucket},
             list[StoragePerformance],
-            reads=("storage",),
+            reads=(
+                "statistics",
+                "storage",
+            ),
         )
 
     @operation
