@@ -1,5 +1,6 @@
 """Handing out one result many times: nobody can change what the others see."""
 
+from collections.abc import Hashable
 from copy import copy
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -8,7 +9,7 @@ from functools import cache
 from ipaddress import IPv4Address, IPv6Address
 from sys import getsizeof
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar, Union, cast, get_args, get_origin
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel
@@ -36,7 +37,7 @@ def _fresh(value: Any) -> Any:
         parts_of = value.__dict__
         changed = {
             name: again
-            for name in _changeable(type(value))
+            for name in _changeable(cast("Hashable", type(value)))
             if (again := _fresh(parts_of[name])) is not parts_of[name]
         }
         if not changed:
@@ -66,7 +67,7 @@ def size(value: Any) -> int:
 
 
 @cache
-def _changeable(model: type[BaseModel]) -> tuple[str, ...]:
+def _changeable(model: Any) -> tuple[str, ...]:
     """Fields that may hold what can be changed; for all others their types say that they do not."""
     return tuple(name for name, field in model.model_fields.items() if not _unchangeable(field.annotation))
 
