@@ -47,4 +47,3 @@ async def connect(request: pytest.FixtureRequest, target: Target) -> AsyncIterat
     yield make
     for client in clients:
         await done(client.aclose() if isinstance(client, AsyncReelbase) else client.close())
-

@@ -106,9 +106,7 @@ async def test_what_must_be_true_now__is_never_cached(connect: Connect, counted:
     assert len(carried.calls) == 8  # type: ignore[attr-defined]
 
 
-async def test_errors__are_not_cached(
-    connect: Connect, counted: Counts, database: psycopg.Connection[Any]
-) -> None:
+async def test_errors__are_not_cached(connect: Connect, counted: Counts) -> None:
     client = connect(Cache(lifetimes=LONG))
     carried = counted(client)
     unknown = uuid4()
@@ -238,7 +236,6 @@ async def test_an_event__is_newer_than_what_is_read_after_it(connect: Connect, t
     client = connect(Cache(lifetimes=LONG))
     job = await new_job(client)
     await done(client.jobs.get(job.id))
-    seen = []
 
     async with target.service() as backend:
         await backend.jobs.update_status(job.id, JobStatus.PROCESSING)
@@ -246,11 +243,14 @@ async def test_an_event__is_newer_than_what_is_read_after_it(connect: Connect, t
     assert (await done(client.jobs.get(job.id))).status is JobStatus.PENDING
 
     if isinstance(client, AsyncReelbase):
-        async for event in client.jobs.watch(job.id):
-            seen.append((event.seq, (await client.jobs.get(job.id)).event_seq))
+        seen = [
+            (event.seq, (await client.jobs.get(job.id)).event_seq)
+            async for event in client.jobs.watch(job.id)
+        ]
     else:
-        for event in await asyncio.to_thread(lambda: list(client.jobs.watch(job.id))):
-            seen.append((event.seq, client.jobs.get(job.id).event_seq))
+        seen = await asyncio.to_thread(
+            lambda: [(event.seq, client.jobs.get(job.id).event_seq) for event in client.jobs.watch(job.id)]
+        )
 
     assert seen
     assert all(read >= told for told, read in seen)

@@ -258,7 +258,9 @@ async def test_fifty_processes_worth_of_clients__share_one_redis(
     target: Target, redis_server: RedisServer
 ) -> None:
     shared = [cache(redis_server) for _ in range(5)]
-    clients = [AsyncReelbase(target.url, target.service_role_key, cache=each) for each in shared for _ in "ab"]
+    clients = [
+        AsyncReelbase(target.url, target.service_role_key, cache=each) for each in shared for _ in "ab"
+    ]
     job = await new_job(clients[0])
 
     async def work(client: AsyncReelbase, number: int) -> None:
@@ -279,7 +281,12 @@ async def test_fifty_processes_worth_of_clients__share_one_redis(
 def test_a_setting__chooses_the_cache(monkeypatch: pytest.MonkeyPatch, target: Target) -> None:
     monkeypatch.setenv("SUPABASE_URL", target.url)
     monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", target.service_role_key)
-    for setting, enabled in (("off", False), ("", False), ("memory", True), ("redis://:pass@nowhere:1/0", True)):
+    for setting, enabled in (
+        ("off", False),
+        ("", False),
+        ("memory", True),
+        ("redis://:pass@nowhere:1/0", True),
+    ):
         monkeypatch.setenv("REELBASE_CACHE", setting)
         with Reelbase.from_env() as client:
             assert client.cache.enabled is enabled

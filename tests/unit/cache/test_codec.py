@@ -6,17 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cache_rows import a_job, get_job, job_row
 from reelbase import Job, JobPage, JobStatus
 from reelbase.cache.codec import Stored, decode, encode
 from reelbase.execution.call import Call
-from cache_rows import a_job, get_job, job_row
 
 SECRET = b"secret"
 JOB = a_job()
 CALL = get_job(JOB.id)
 
 json_values = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text()),
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text()
+    ),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )

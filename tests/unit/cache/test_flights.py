@@ -38,9 +38,7 @@ async def settled() -> None:
 async def test_async__many_readers_make_one_call() -> None:
     memory, shore = Memory(1, 1), Shore()
     flights = AsyncFlights(memory.holds)
-    readers = [
-        asyncio.create_task(flights.read("key", TAGS, memory.moment, shore.fetch)) for _ in range(50)
-    ]
+    readers = [asyncio.create_task(flights.read("key", TAGS, memory.moment, shore.fetch)) for _ in range(50)]
     await settled()
     shore.landing.set()
 

@@ -24,7 +24,8 @@ scalars = st.one_of(
     st.sampled_from([Decimal(1), Decimal("1.0"), datetime(2026, 1, 1, tzinfo=UTC), UUID(int=1)]),
 )
 arguments = st.dictionaries(
-    st.sampled_from(["a", "b", "a_b"]), st.one_of(scalars, st.tuples(scalars), st.dictionaries(st.just("k"), scalars))
+    st.sampled_from(["a", "b", "a_b"]),
+    st.one_of(scalars, st.tuples(scalars), st.dictionaries(st.just("k"), scalars)),
 )
 
 

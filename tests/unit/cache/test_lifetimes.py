@@ -2,8 +2,8 @@
 
 import pytest
 
-from reelbase import JobDetails, Lifetimes
 from cache_rows import a_job
+from reelbase import JobDetails, Lifetimes
 
 LIFETIMES = Lifetimes(final=1, failed=2, running=3, lists=4, statistics=5)
 

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from cache_rows import a_job
 from reelbase import ElementSpec, ElementType, StorageOperationType
 from reelbase.cache.tags import (
     tag_name,
@@ -18,7 +19,6 @@ from reelbase.cache.tags import (
 from reelbase.execution.call import Call
 from reelbase.execution.operation import operation
 from reelbase.services.table import Services
-from cache_rows import a_job
 
 ID = uuid4()
 

@@ -1,8 +1,8 @@
 """One cached result for many readers."""
 
+from cache_rows import a_job
 from reelbase import JobPage
 from reelbase.cache.values import fresh, size
-from cache_rows import a_job
 
 
 def test_fresh__is_equal_and_shares_nothing_that_can_be_changed() -> None:
