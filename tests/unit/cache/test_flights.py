@@ -180,10 +180,10 @@ def test_sync__an_error_is_everybodys_and_is_not_kept() -> None:
     memory = Memory(1, 1)
     flights = Flights(memory.holds)
 
-    def fail(born: int) -> str:
+    def fail(_born: int) -> str:
         raise ReelbaseError("no")
 
     with pytest.raises(ReelbaseError, match="no"):
         flights.read("key", TAGS, memory.moment, fail)
 
-    assert flights.read("key", TAGS, memory.moment, lambda born: "yes") == ("yes", False)
+    assert flights.read("key", TAGS, memory.moment, lambda _born: "yes") == ("yes", False)

@@ -42,12 +42,12 @@ EXAMPLES = {
 def calls() -> list[Call[Any]]:
     """One call of every operation."""
     services = Services(lambda call: call, lambda watch: watch)
-    built = []
-    for service in vars(services).values():
-        for name in dir(type(service)):
-            if isinstance(inspect.getattr_static(type(service), name), operation):
-                built.append(_built(service, name))
-    return built
+    return [
+        _built(service, name)
+        for service in vars(services).values()
+        for name in dir(type(service))
+        if isinstance(inspect.getattr_static(type(service), name), operation)
+    ]
 
 
 def _built(service: Any, name: str) -> Call[Any]:
