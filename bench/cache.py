@@ -24,17 +24,17 @@ def cache(settings: dict[str, str]) -> None:
         assert cached.cache.stats().memory.misses == 1
     rows["AsyncReelbase"] = asyncio.run(async_row(url, key, job_id))
     print(f"\nOne jobs.get from the memory of the process, {HITS} times, beside the database\n")
-    print(f"{'':16} {'database CPU':>13} {'wall':>10} {'memory':>10} {'wall / memory':>14}")
+    print(f"{'':16} {'database CPU':>13} {'wall':>10} {'memory':>10} {'CPU / memory':>14}")
     for name, (cpu, wall, hit) in rows.items():
-        print(f"{name:16} {cpu * 1e6:10.0f} us {wall * 1e6:7.0f} us {hit * 1e6:7.1f} us {wall / hit:14.0f}")
+        print(f"{name:16} {cpu * 1e6:10.0f} us {wall * 1e6:7.0f} us {hit * 1e6:7.1f} us {cpu / hit:14.0f}")
 
 
 def hits(client: Reelbase, job_id: UUID) -> float:
-    """Seconds that one read from the memory takes."""
-    started = time.perf_counter()
+    """CPU seconds that one read from the memory takes; it waits for nothing, so they are all."""
+    started = time.process_time()
     for _ in range(HITS):
         client.jobs.get(job_id)
-    return (time.perf_counter() - started) / HITS
+    return (time.process_time() - started) / HITS
 
 
 async def async_row(url: str, key: str, job_id: UUID) -> tuple[float, float, float]:
@@ -44,7 +44,7 @@ async def async_row(url: str, key: str, job_id: UUID) -> tuple[float, float, flo
     ):
         await cached.cache.warm([job_id])
         cpu, wall = await measured_async(lambda: plain.jobs.get(job_id))
-        started = time.perf_counter()
+        started = time.process_time()
         for _ in range(HITS):
             await cached.jobs.get(job_id)
-        return cpu, wall, (time.perf_counter() - started) / HITS
+        return cpu, wall, (time.process_time() - started) / HITS

@@ -132,6 +132,8 @@ class CachedCarry(_Caching):
 
     def carry(self, call: Call[T]) -> T:
         """The call's result, from wherever it is quickest."""
+        if self._store is not None and self._store.owes:
+            self._store.run([])
         cached = self._cached(call)
         if cached is None:
             return self._write(call) if call.changes else self._carry_plainly(call)
@@ -207,6 +209,8 @@ class AsyncCachedCarry(_Caching):
 
     async def carry(self, call: Call[T]) -> T:
         """The call's result, from wherever it is quickest."""
+        if self._store is not None and self._store.owes:
+            await self._store.run([])
         cached = self._cached(call)
         if cached is None:
             return await (self._write(call) if call.changes else self._carry(call))

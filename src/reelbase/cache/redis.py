@@ -38,6 +38,9 @@ class _Pending:
             if len(self._keys) > _MOST_PENDING:
                 self._keys = {f"{key.partition(TAG_INFIX)[0]}{TAG_INFIX}{ALL}" for key in self._keys}
 
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
     def ahead_of(self, commands: list[Command]) -> tuple[frozenset[str], list[Command]]:
         with self._lock:
             keys = frozenset(self._keys)
@@ -56,6 +59,11 @@ class _Redis:
         self._counter = counter
         self._circuit = Circuit()
         self._pending = _Pending()
+
+    @property
+    def owes(self) -> bool:
+        """Whether there are invalidations to be told, and Redis may listen again: `run` something."""
+        return bool(self._pending) and self._circuit.usable
 
     def _failed(self, error: Exception) -> None:
         self._counter.failures += 1
