@@ -4,6 +4,8 @@ import logging
 import threading
 import time
 
+from reelbase.cache.forking import survives_fork
+
 logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE = 1.0
@@ -22,6 +24,10 @@ class Circuit:
         self._pause = 0.0
         self._closed_until = 0.0
         self._silent_until = 0.0
+        survives_fork(self)
+
+    def after_fork(self) -> None:
+        self._lock = threading.Lock()
 
     @property
     def usable(self) -> bool:

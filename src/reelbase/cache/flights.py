@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
+from reelbase.cache.forking import survives_fork
 from reelbase.errors import ConnectionFailed
 
 Holds = Callable[[tuple[str, ...], int], bool]
@@ -29,6 +30,12 @@ class Flights:
         self._holds = holds
         self._lock = threading.Lock()
         self._flights: dict[Hashable, Flight] = {}
+        survives_fork(self)
+
+    def after_fork(self) -> None:
+        # The threads that were reading are not here, and nobody is to wait for them.
+        self._lock = threading.Lock()
+        self._flights = {}
 
     def read(
         self, key: Hashable, tags: tuple[str, ...], moment: Callable[[], int], fetch: Callable[[int], Any]

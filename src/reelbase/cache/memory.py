@@ -9,6 +9,7 @@ from typing import Any
 
 from cachetools import TLRUCache
 
+from reelbase.cache.forking import survives_fork
 from reelbase.cache.values import size
 
 _MOST_TAGS = 10_000
@@ -51,11 +52,19 @@ class Memory:
     def __init__(self, max_entries: int, max_bytes: int) -> None:
         self._max_entries = max_entries
         self._lock = threading.Lock()
-        self._entries = _Counting(max_bytes, _expiry, timer=time.monotonic, getsizeof=_size)
+        self._max_bytes = max_bytes
+        self._entries = self._empty()
         self._moments = itertools.count(1)
         self._invalidated: dict[str, int] = {}
         self._all_invalidated = 0
         self.invalidations = 0
+        survives_fork(self)
+
+    def after_fork(self) -> None:
+        # What a thread of the parent was just changing may be half done.
+        self._lock = threading.Lock()
+        self._void_everything()
+        self._entries = self._empty()
 
     def moment(self) -> int:
         """Now, as entries are born: take it before reading."""
@@ -105,6 +114,9 @@ class Memory:
         with self._lock:
             self._void_everything()
             self._entries.clear()
+
+    def _empty(self) -> _Counting:
+        return _Counting(self._max_bytes, _expiry, timer=time.monotonic, getsizeof=_size)
 
     def _void_everything(self) -> None:
         self._all_invalidated = next(self._moments)

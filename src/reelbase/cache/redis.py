@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from reelbase.cache.circuit import Circuit
+from reelbase.cache.forking import survives_fork
 from reelbase.cache.keys import TAG_INFIX
 from reelbase.cache.shared import Command, Steps
 from reelbase.cache.stats import Counter
@@ -31,6 +32,10 @@ class _Pending:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._keys: set[str] = set()
+        survives_fork(self)
+
+    def after_fork(self) -> None:
+        self._lock = threading.Lock()
 
     def add(self, keys: Iterable[str]) -> None:
         with self._lock:
