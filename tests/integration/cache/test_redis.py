@@ -200,6 +200,35 @@ async def test_what_was_written_while_redis_could_not_hear__is_not_served_later(
     await eventually(told)
 
 
+async def test_a_redis_that_never_was__is_no_error(connect: Connect) -> None:
+    client = connect(Cache(redis="redis://:secret@127.0.0.1:1/0", lifetimes=LONG))
+    job = await new_job(client)
+
+    assert await done(client.jobs.get(job.id)) == job
+    assert await done(client.jobs.get(job.id)) == job
+
+    stats = client.cache.stats()
+    assert stats.memory.hits == 1
+    assert stats.redis is not None
+    assert stats.redis.failures == 1
+
+
+def test_a_cache__outlives_its_event_loops(target: Target, redis_server: RedisServer) -> None:
+    shared = cache(redis_server)
+
+    async def read() -> None:
+        async with AsyncReelbase(target.url, target.service_role_key, cache=shared) as client:
+            job = await new_job(client)
+            await client.jobs.get(job.id)
+            assert await client.jobs.get(job.id) == job
+
+    asyncio.run(read())
+    asyncio.run(read())
+
+    assert shared._users == {}
+    assert shared.stats().memory.hits == 2
+
+
 async def test_a_value_that_is_not_ours__is_ignored(
     connect: Connect, counted: Counts, redis_server: RedisServer
 ) -> None:
