@@ -16,7 +16,7 @@ import pytest
 from reelbase import AsyncReelbase, Job, JobStatus, Reelbase
 from support import AnyClient, Target
 
-pytest_plugins = ["worker_fixtures"]
+pytest_plugins = ["worker_fixtures", "redis_fixtures"]
 
 _VARIABLES = (
     "SUPABASE_URL",

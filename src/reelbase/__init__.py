@@ -1,5 +1,6 @@
 """reelbase: the database layer of a video-production platform on Supabase."""
 
+from reelbase.cache import Cache, CacheStats, LevelStats, Lifetimes
 from reelbase.client import AsyncReelbase, Reelbase
 from reelbase.errors import (
     AuthenticationError,
@@ -102,6 +103,8 @@ __all__ = [
     "AsyncReelbase",
     "AsyncRunningJob",
     "AuthenticationError",
+    "Cache",
+    "CacheStats",
     "CallRefused",
     "CallReport",
     "CallTimeout",
@@ -147,6 +150,8 @@ __all__ = [
     "JobStatus",
     "JobUnfinished",
     "LeaseLost",
+    "LevelStats",
+    "Lifetimes",
     "Metric",
     "MetricBucket",
     "MetricSpec",

@@ -1,19 +1,26 @@
 """The clients: where services, executors and the feed are put together."""
 
 import asyncio
+import contextlib
 import copy
 import inspect
 import tracemalloc
 import warnings
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from reelbase.cache import Cache
+from reelbase.cache.handle import AsyncCacheHandle, CacheHandle
+from reelbase.cache.identity import Identity as CacheIdentity
+from reelbase.cache.identity import identify
+from reelbase.cache.layer import AsyncCachedCarry, CachedCarry
+from reelbase.cache.tags import tags_of_event
 from reelbase.errors import ConfigurationError
 from reelbase.execution.call import Call
 from reelbase.execution.identity import Identity, Secret, TokenProvider, renewing, renewing_async
@@ -22,6 +29,7 @@ from reelbase.execution.rest import AsyncRestExecutor, RestExecutor
 from reelbase.execution.telemetry import Hook, Hooks, Telemetry, current_correlation
 from reelbase.health.checkup import AsyncHealth, Checkup, Health
 from reelbase.health.pool import pool_of
+from reelbase.models import JobEvent
 from reelbase.realtime.background import BackgroundLoop
 from reelbase.realtime.channel import RealtimeEndpoint
 from reelbase.realtime.feed import Carry, Counts, follow
@@ -47,6 +55,8 @@ T = TypeVar("T")
 _Wires = tuple[Callable[[Call[Any]], Any], Callable[[Watch], Any]]
 """What carries calls, and what follows events."""
 
+_Invalidate = Callable[[Iterable[str]], Awaitable[None]]
+
 
 class _Client(Services[M], ABC):
     """What both clients share.
@@ -54,7 +64,8 @@ class _Client(Services[M], ABC):
     `key` is an API key of either kind. `access_token` is the JWT of whoever the client speaks for, or
     `token_provider` returns it, now and again before it expires; without one the client speaks for the key.
     `timeout` is seconds that a call may take, repeats included; one of `slow_call` seconds or more is logged
-    as slow. `signing_key` signs watch tokens, for backends. `on_call` is called after each call.
+    as slow. `signing_key` signs watch tokens, for backends. `on_call` is called after each call. With a
+    `cache`, which several clients may share, reads may be as old as docs/concepts/cache.md says.
     """
 
     def __init__(
@@ -68,6 +79,7 @@ class _Client(Services[M], ABC):
         timeout: float = DEFAULT_TIMEOUT,
         slow_call: float = DEFAULT_SLOW_CALL,
         on_call: Hook | None = None,
+        cache: Cache | None = None,
     ) -> None:
         # Under the same names, so that a traceback that shows local variables shows none of them.
         key, access_token = Secret(key), None if access_token is None else Secret(access_token)
@@ -76,6 +88,7 @@ class _Client(Services[M], ABC):
         self._place = _place() if tracemalloc.is_tracing() else ""
         self._identity = Identity(key, access_token, token_provider)
         self._signing_key = signing_key
+        self._cache = cache
         self._telemetry = Telemetry(slow_call=slow_call, address=url)
         if on_call is not None:
             self._telemetry.hooks.after(on_call)
@@ -174,6 +187,7 @@ class _Client(Services[M], ABC):
             signing_key=settings.signing_key() if key == "service_role" else None,
             timeout=settings.reelbase_timeout,
             slow_call=settings.reelbase_slow_call,
+            cache=Cache.from_setting(settings.reelbase_cache.get_secret_value()),
         )
 
 
@@ -183,6 +197,7 @@ class AsyncReelbase(_Client[Async]):
     def _connect(self, timeout: float) -> None:
         self._executor = AsyncRestExecutor(self._url, self._identity, timeout=timeout)
         self._feeds: _Feeds | None = None
+        self._cached: AsyncCachedCarry | None = None
 
     def _join(self, identity: Identity) -> None:
         self._executor = self._executor.speaking_as(identity)
@@ -190,11 +205,21 @@ class AsyncReelbase(_Client[Async]):
     def _wires(self) -> _Wires:
         identity = self._identity
         run = renewing_async(self._executor.run, identity) if identity.renews else self._executor.run
-        run = self._telemetry.observed_async(run)
+        self._is_guest = self._feeds is not None
+        # The feed and health read past the cache: they must not miss what has just happened.
+        watched = self._telemetry.observed_async(run)
+        if self._cached is not None:
+            self._cached = self._cached.speaking_as(run, _who(self._url, identity))
+        elif self._cache is not None:
+            self._cached = AsyncCachedCarry(run, self._cache, _who(self._url, identity))
+        self.cache = AsyncCacheHandle(self._cached)
         endpoint = _endpoint(self._url, identity, identity.fresh_async)
-        self._feeds = _Feeds(endpoint, run, host=self._feeds)
-        self.health = AsyncHealth(run, Checkup(run, endpoint, pool_of(self)))
-        return run, self._feeds.open
+        invalidate = None if self._cached is None else self._cached.invalidate
+        self._feeds = _Feeds(endpoint, watched, invalidate, host=self._feeds)
+        self.health = AsyncHealth(watched, Checkup(watched, endpoint, pool_of(self)))
+        if self._cached is None:
+            return watched, self._feeds.open
+        return self._telemetry.observed_async(self._cached.carry), self._feeds.open
 
     @property
     def supabase(self) -> "supabase.AsyncClient":
@@ -205,6 +230,8 @@ class AsyncReelbase(_Client[Async]):
         """Close all connections and streams. Harmless when done twice."""
         if self._feeds is not None:
             await self._feeds.close()
+        if self._cached is not None and not self._is_guest:
+            await self._cached.close()
         await self._executor.close()
 
     async def __aenter__(self) -> Self:
@@ -223,6 +250,7 @@ class Reelbase(_Client[Sync]):
         self._executor = RestExecutor(self._url, self._identity, timeout=timeout)
         self._loop = BackgroundLoop()
         self._feeds: _Feeds | None = None
+        self._cached: CachedCarry | None = None
 
     def _join(self, identity: Identity) -> None:
         self._executor = self._executor.speaking_as(identity)
@@ -230,12 +258,20 @@ class Reelbase(_Client[Sync]):
     def _wires(self) -> _Wires:
         identity = self._identity
         run = renewing(self._executor.run, identity) if identity.renews else self._executor.run
-        run = self._telemetry.observed(run)
-        endpoint = _endpoint(self._url, identity, _in_thread(identity.fresh))
         self._is_guest = self._feeds is not None
-        self._feeds = _Feeds(endpoint, _in_thread(run), host=self._feeds)
-        self.health = Health(run, Checkup(_in_thread(run), endpoint, pool_of(self)), self._loop.run)
-        return run, _opener(self._feeds, self._loop)
+        # The feed and health read past the cache: they must not miss what has just happened.
+        watched = self._telemetry.observed(run)
+        if self._cached is not None:
+            self._cached = self._cached.speaking_as(run, _who(self._url, identity))
+        elif self._cache is not None:
+            self._cached = CachedCarry(run, self._cache, _who(self._url, identity))
+        self.cache = CacheHandle(self._cached)
+        endpoint = _endpoint(self._url, identity, _in_thread(identity.fresh))
+        invalidate = None if self._cached is None else _in_thread(self._cached.invalidate)
+        self._feeds = _Feeds(endpoint, _in_thread(watched), invalidate, host=self._feeds)
+        self.health = Health(watched, Checkup(_in_thread(watched), endpoint, pool_of(self)), self._loop.run)
+        carry = watched if self._cached is None else self._telemetry.observed(self._cached.carry)
+        return carry, _opener(self._feeds, self._loop)
 
     @property
     def supabase(self) -> "supabase.Client":
@@ -248,6 +284,8 @@ class Reelbase(_Client[Sync]):
             self._loop.close()
         elif self._feeds is not None and self._feeds.in_use and not self._loop.closed:
             self._loop.run(self._feeds.close())
+        if self._cached is not None and not self._is_guest:
+            self._cached.close()
         self._executor.close()
 
     def __enter__(self) -> Self:
@@ -287,6 +325,20 @@ def _in_thread(work: Callable[..., T]) -> Callable[..., Awaitable[T]]:
     return carry
 
 
+def _who(url: str, identity: Identity) -> Callable[[], CacheIdentity]:
+    """For whom results are cached. The whole token counts, so it is looked at again when it has changed."""
+    known: list[tuple[str, CacheIdentity]] = []
+
+    def who() -> CacheIdentity:
+        token = identity.token
+        if not known or known[0][0] != token:
+            speaks_for_key = identity.speaks_for_key
+            known[:] = [(token, identify(url, identity.key, None if speaks_for_key else token))]
+        return known[0][1]
+
+    return who
+
+
 def _endpoint(url: str, identity: Identity, token: Callable[[], Awaitable[str]]) -> RealtimeEndpoint:
     return RealtimeEndpoint(f"{url.rstrip('/')}/realtime/v1", identity.key, token, identity.due_in)
 
@@ -294,9 +346,17 @@ def _endpoint(url: str, identity: Identity, token: Callable[[], Awaitable[str]])
 class _Feeds:
     """Opens event streams and remembers them, so that they end with their client, and with its host."""
 
-    def __init__(self, endpoint: RealtimeEndpoint, carry: Carry, *, host: "_Feeds | None") -> None:
+    def __init__(
+        self,
+        endpoint: RealtimeEndpoint,
+        carry: Carry,
+        invalidate: _Invalidate | None,
+        *,
+        host: "_Feeds | None",
+    ) -> None:
         self._endpoint = endpoint
         self._carry = carry
+        self._invalidate = invalidate
         self._host = host
         self._streams: weakref.WeakSet[AsyncEventStream] = weakref.WeakSet()
 
@@ -309,7 +369,10 @@ class _Feeds:
             self._endpoint, f"job_id=eq.{watch.job_id}", live_beat=LIVE_BEAT, polling_beat=POLLING_BEAT
         )
         counts = Counts()
-        events = AsyncEventStream(follow(watch, self._carry, live, counts), counts)
+        followed = follow(watch, self._carry, live, counts)
+        if self._invalidate is not None:
+            followed = _invalidating(followed, self._invalidate)
+        events = AsyncEventStream(followed, counts)
         self._remember(events)
         return events
 
@@ -321,3 +384,13 @@ class _Feeds:
     async def close(self) -> None:
         for events in list(self._streams):
             await events.aclose()
+
+
+async def _invalidating(
+    events: AsyncGenerator[JobEvent, None], invalidate: _Invalidate
+) -> AsyncGenerator[JobEvent, None]:
+    """The same events; who reads the job after one has come sees at least what it tells."""
+    async with contextlib.aclosing(events):
+        async for event in events:
+            await invalidate(tags_of_event(event.job_id))
+            yield event

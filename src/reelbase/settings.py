@@ -28,6 +28,8 @@ class Settings(BaseSettings):
     reelbase_signing_key_id: str | None = None
     reelbase_slow_call: Annotated[float, Field(ge=0)] = 1.0
     reelbase_timeout: Annotated[float, Field(gt=0, le=300)] = 10.0
+    reelbase_cache: SecretStr = SecretStr("off")
+    """`off`, `memory`, or the address of a Redis, which may hold a password."""
 
     @field_validator("supabase_url")
     @classmethod

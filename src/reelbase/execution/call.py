@@ -25,6 +25,7 @@ class Call(Generic[T]):
     `reads` names what the call reads, `("job", id)`; a call with it changes nothing and may be repeated.
     `idempotent` is a call that changes something, but a second time no more: it may be repeated too.
     `timeout` is seconds for everything, repeats included; the client's own unless given.
+    `changes` names, as `reads` does, what a cache must forget; jobs that the result tells of need no naming.
     """
 
     function: str
@@ -33,6 +34,7 @@ class Call(Generic[T]):
     reads: tuple[object, ...] | None = None
     idempotent: bool = False
     timeout: float | None = field(default=None, compare=False)
+    changes: tuple[tuple[object, ...], ...] = ()
 
     @property
     def repeatable(self) -> bool:
@@ -83,6 +85,19 @@ class Call(Generic[T]):
             hint="Check that the database has the migrations of this client's version.",
         )
 
+    def pack(self, result: T) -> bytes:
+        """A result as JSON, for `unpack`. Raises ValueError when it cannot be written exactly."""
+        return _adapter(cast("Hashable", self.result)).dump_json(result, warnings="error")
+
+    def unpack(self, packed: bytes) -> T:
+        """The result again. Raises ValueError when it does not fit."""
+        unpacked: T = _adapter(cast("Hashable", self.result)).validate_json(packed)
+        return unpacked
+
+    def shape(self) -> str:
+        """What results look like, the same in every process of one version."""
+        return _shape(cast("Hashable", self.result))
+
     def shown_arguments(self) -> dict[str, Any]:
         """The arguments for an error report: no long texts, no objects."""
         return {name: _shown(value) for name, value in self.arguments.items() if value is not None}
@@ -102,6 +117,11 @@ def _plain(value: Any) -> Any:
 @cache
 def _adapter(result: Any) -> TypeAdapter[Any]:
     return TypeAdapter(result)
+
+
+@cache
+def _shape(result: Any) -> str:
+    return json.dumps(_adapter(result).json_schema(), sort_keys=True)
 
 
 def _name(result: Any) -> str:

@@ -9,6 +9,7 @@ from reelbase.execution.call import Call
 from reelbase.execution.operation import M, Service, listing, operation
 from reelbase.models import UrlAccess, UrlAccessGroup, UrlAccessPage, UrlAccessSpec, UrlAccessStatistics
 from reelbase.services.arguments import Address, Number, each_with_key, key_or_new
+from reelbase.services.changes import LISTS
 
 Dimension = Literal["day", "country", "referrer", "agent_family", "status_code"]
 
@@ -57,6 +58,7 @@ class Access(Service[M]):
             },
             UrlAccess,
             idempotent=True,
+            changes=(("access",), *LISTS),
         )
 
     @operation
@@ -67,6 +69,7 @@ class Access(Service[M]):
             {"accesses": each_with_key(accesses)},
             list[UrlAccess],
             idempotent=True,
+            changes=(("access",), *LISTS),
         )
 
     @operation
@@ -82,7 +85,10 @@ class Access(Service[M]):
             "get_url_access_statistics",
             {"from_time": from_time, "to_time": to_time, "job_id": job_id},
             UrlAccessStatistics,
-            reads=("access",),
+            reads=(
+                "statistics",
+                "access",
+            ),
         )
 
     @operation
@@ -106,7 +112,10 @@ class Access(Service[M]):
                 "max_rows": max_rows,
             },
             list[UrlAccessGroup],
-            reads=("access",),
+            reads=(
+                "statistics",
+                "access",
+            ),
         )
 
     @listing

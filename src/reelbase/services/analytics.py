@@ -22,7 +22,7 @@ class Analytics(Service[M]):
             "get_job_statistics",
             {"from_time": from_time, "to_time": to_time},
             JobStatistics,
-            reads=("analytics",),
+            reads=("statistics", "jobs"),
         )
 
     @operation
@@ -34,15 +34,21 @@ class Analytics(Service[M]):
             "get_processing_metrics",
             {"from_time": from_time, "to_time": to_time},
             list[StepPerformance],
-            reads=("analytics",),
+            reads=("statistics", "steps"),
         )
 
     @operation
     def system_stats(self) -> Call[SystemStats]:
         """How the platform stands now: queue, workers, the last 24 hours, storage."""
-        return Call("get_system_stats", {}, SystemStats, reads=("analytics",))
+        return Call("get_system_stats", {}, SystemStats, reads=("queue", "stats"))
 
     @operation
     def refresh(self, *, max_events: int = 50_000) -> Call[StatisticsRefresh]:
         """Count events that are not counted yet, which makes reports quicker, not righter."""
-        return Call("refresh_job_statistics", {"max_events": max_events}, StatisticsRefresh, idempotent=True)
+        return Call(
+            "refresh_job_statistics",
+            {"max_events": max_events},
+            StatisticsRefresh,
+            idempotent=True,
+            changes=(("statistics", "jobs"), ("queue", "stats")),
+        )

@@ -6,6 +6,7 @@ from uuid import UUID
 from reelbase.execution.call import Call
 from reelbase.execution.operation import M, Service, listing, operation
 from reelbase.models import Element, ElementPage, ElementSpec, ElementState, ElementType
+from reelbase.services.changes import LISTS, job_and_lists
 
 
 class Elements(Service[M]):
@@ -17,12 +18,19 @@ class Elements(Service[M]):
 
         Raises Conflict when the job has begun or the place is taken, InvalidArgument with every problem.
         """
-        return Call("add_job_element", {"job_id": job_id, **dict(element)}, Element)
+        return Call(
+            "add_job_element", {"job_id": job_id, **dict(element)}, Element, changes=job_and_lists(job_id)
+        )
 
     @operation
     def add_many(self, job_id: UUID, elements: Iterable[ElementSpec]) -> Call[list[Element]]:
         """Add 1 to 500 elements, all or none. A problem of one is named `elements[2].width`."""
-        return Call("bulk_add_elements", {"job_id": job_id, "elements": tuple(elements)}, list[Element])
+        return Call(
+            "bulk_add_elements",
+            {"job_id": job_id, "elements": tuple(elements)},
+            list[Element],
+            changes=job_and_lists(job_id),
+        )
 
     @listing
     def find(
@@ -76,17 +84,23 @@ class Elements(Service[M]):
                 "claim": claim,
             },
             Element,
+            changes=LISTS,
         )
 
     @operation
     def reorder(self, job_id: UUID, element_ids: Iterable[UUID]) -> Call[list[Element]]:
         """Put the elements of a job that waits in this order; all of them must be named, each once."""
-        return Call("reorder_elements", {"job_id": job_id, "element_ids": tuple(element_ids)}, list[Element])
+        return Call(
+            "reorder_elements",
+            {"job_id": job_id, "element_ids": tuple(element_ids)},
+            list[Element],
+            changes=job_and_lists(job_id),
+        )
 
     @operation
     def delete(self, element_id: UUID) -> Call[Element]:
         """Remove an element from a job that waits; what it was."""
-        return Call("delete_element", {"element_id": element_id}, Element)
+        return Call("delete_element", {"element_id": element_id}, Element, changes=LISTS)
 
     @operation
     def list(self, job_id: UUID) -> Call[list[Element]]:

@@ -23,6 +23,7 @@ from reelbase.models import (
 )
 from reelbase.realtime.watch import Watch
 from reelbase.services.arguments import Address, Number, each_with_key, key_or_new
+from reelbase.services.changes import LISTS, job_and_lists
 from reelbase.services.running import AsyncRunningJob, RunningJob, until, until_async
 
 Sort = Literal["created_at", "finished_at"]
@@ -84,6 +85,7 @@ class Jobs(Service[M]):
             },
             Job,
             idempotent=True,
+            changes=LISTS,
         )
 
     @operation
@@ -98,6 +100,7 @@ class Jobs(Service[M]):
             {"jobs": each_with_key(jobs)},
             list[Job],
             idempotent=True,
+            changes=LISTS,
         )
 
     @operation
@@ -147,6 +150,7 @@ class Jobs(Service[M]):
             },
             VideoJob,
             idempotent=True,
+            changes=LISTS,
         )
 
     @operation
@@ -200,6 +204,7 @@ class Jobs(Service[M]):
                 "claim": claim,
             },
             Job,
+            changes=job_and_lists(job_id),
         )
 
     @operation
@@ -224,6 +229,7 @@ class Jobs(Service[M]):
                 "claim": claim,
             },
             Job,
+            changes=job_and_lists(job_id),
         )
 
     @operation
@@ -232,7 +238,13 @@ class Jobs(Service[M]):
 
         Raises InvalidTransition when the job has ended otherwise.
         """
-        return Call("cancel_job", {"job_id": job_id, "reason": reason}, Job, idempotent=True)
+        return Call(
+            "cancel_job",
+            {"job_id": job_id, "reason": reason},
+            Job,
+            idempotent=True,
+            changes=job_and_lists(job_id),
+        )
 
     @operation
     def retry(self, job_id: UUID, *, priority: int | None = None) -> Call[Job]:
@@ -240,7 +252,7 @@ class Jobs(Service[M]):
 
         Raises Conflict (`job_not_finished`) before its end, InvalidTransition after any other end.
         """
-        return Call("retry_job", {"job_id": job_id, "priority": priority}, Job)
+        return Call("retry_job", {"job_id": job_id, "priority": priority}, Job, changes=job_and_lists(job_id))
 
     @operation
     def delete(self, job_id: UUID, *, force: bool = False) -> Call[Job]:
@@ -248,7 +260,7 @@ class Jobs(Service[M]):
 
         With `force`, for admins, whether it has ended or not; else that raises Conflict.
         """
-        return Call("delete_job", {"job_id": job_id, "force": force}, Job)
+        return Call("delete_job", {"job_id": job_id, "force": force}, Job, changes=job_and_lists(job_id))
 
     @operation
     def calculate_progress(self, job_id: UUID) -> Call[Decimal]:

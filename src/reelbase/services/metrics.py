@@ -9,6 +9,8 @@ from reelbase.execution.operation import M, Service, listing, operation
 from reelbase.models import Metric, MetricBucket, MetricSpec, MetricThreshold, Severity, SystemEventPage
 from reelbase.services.arguments import Number, each_with_key, key_or_new
 
+_RECORDING = (("metrics",), ("system_events",))
+
 
 class Metrics(Service[M]):
     """Record measurements, read them as series, and be told when one crosses its limits. For backends."""
@@ -37,6 +39,7 @@ class Metrics(Service[M]):
             },
             Metric,
             idempotent=True,
+            changes=_RECORDING,
         )
 
     @operation
@@ -47,6 +50,7 @@ class Metrics(Service[M]):
             {"metrics": each_with_key(metrics)},
             list[Metric],
             idempotent=True,
+            changes=_RECORDING,
         )
 
     @operation
@@ -103,6 +107,7 @@ class Metrics(Service[M]):
             {"metric": metric, "warning": warning, "critical": critical, "direction": direction},
             MetricThreshold,
             idempotent=True,
+            changes=(("metrics",),),
         )
 
     @operation
@@ -113,7 +118,7 @@ class Metrics(Service[M]):
     @operation
     def delete_threshold(self, metric: str) -> Call[MetricThreshold]:
         """Forget the limits of a metric. Raises NotFound."""
-        return Call("delete_metric_threshold", {"metric": metric}, MetricThreshold)
+        return Call("delete_metric_threshold", {"metric": metric}, MetricThreshold, changes=(("metrics",),))
 
     @listing
     def system_events(

@@ -9,6 +9,7 @@ from reelbase.execution.call import Call
 from reelbase.execution.operation import M, Service, operation
 from reelbase.models import ClaimedJob, ClaimState, Job, QueueState
 from reelbase.services.arguments import Number
+from reelbase.services.changes import LISTS, job_and_lists
 
 
 class Queue(Service[M]):
@@ -43,6 +44,7 @@ class Queue(Service[M]):
                 "min_priority": min_priority,
             },
             list[ClaimedJob],
+            changes=LISTS,
         )
 
     @operation
@@ -84,6 +86,7 @@ class Queue(Service[M]):
                 "output_url_expires_at": output_url_expires_at,
             },
             Job,
+            changes=job_and_lists(job_id),
         )
 
     @operation
@@ -115,12 +118,13 @@ class Queue(Service[M]):
                 "retry_in": retry_in,
             },
             Job,
+            changes=job_and_lists(job_id),
         )
 
     @operation
     def release(self, job_id: UUID, claim: int) -> Call[Job]:
         """Give a claimed job back: it waits again, at once, and no retry is counted."""
-        return Call("release_job", {"job_id": job_id, "claim": claim}, Job)
+        return Call("release_job", {"job_id": job_id, "claim": claim}, Job, changes=job_and_lists(job_id))
 
     @operation
     def rescue_stalled(self, *, max_jobs: int = 100) -> Call[list[Job]]:
@@ -128,7 +132,7 @@ class Queue(Service[M]):
 
         Each waits again, or ends in `timeout` when it has been rescued too often.
         """
-        return Call("rescue_stalled_jobs", {"max_jobs": max_jobs}, list[Job])
+        return Call("rescue_stalled_jobs", {"max_jobs": max_jobs}, list[Job], changes=LISTS)
 
     @operation
     def pause_job(self, job_id: UUID) -> Call[Job]:
@@ -136,12 +140,12 @@ class Queue(Service[M]):
 
         Raises Conflict when the job has ended.
         """
-        return Call("pause_job", {"job_id": job_id}, Job, idempotent=True)
+        return Call("pause_job", {"job_id": job_id}, Job, idempotent=True, changes=job_and_lists(job_id))
 
     @operation
     def resume_job(self, job_id: UUID) -> Call[Job]:
         """Let a paused job be claimed again. Raises Conflict when the job has ended."""
-        return Call("resume_job", {"job_id": job_id}, Job, idempotent=True)
+        return Call("resume_job", {"job_id": job_id}, Job, idempotent=True, changes=job_and_lists(job_id))
 
     @operation
     def state(self) -> Call[QueueState]:
@@ -151,9 +155,9 @@ class Queue(Service[M]):
     @operation
     def pause(self) -> Call[QueueState]:
         """Let nobody claim anything until `resume`; what is being rendered goes on. For admins."""
-        return Call("pause_queue", {}, QueueState, idempotent=True)
+        return Call("pause_queue", {}, QueueState, idempotent=True, changes=(("queue",),))
 
     @operation
     def resume(self) -> Call[QueueState]:
         """Let workers claim again. For admins."""
-        return Call("resume_queue", {}, QueueState, idempotent=True)
+        return Call("resume_queue", {}, QueueState, idempotent=True, changes=(("queue",),))

@@ -67,7 +67,7 @@ class Security(Service[M]):
     @operation
     def can_subscribe_to_job(self, job_id: UUID) -> Call[bool]:
         """Whether the caller may follow the job; false for unknown ones."""
-        return Call("can_subscribe_to_job", {"job_id": job_id}, bool, reads=("job", job_id))
+        return Call("can_subscribe_to_job", {"job_id": job_id}, bool, reads=("caller",))
 
     @operation
     def check_rate_limit(self, key: str, max_calls: int, per: timedelta) -> Call[RateLimit]:
@@ -94,6 +94,7 @@ class Security(Service[M]):
             "log_security_event",
             {"event_type": event_type, "details": details, "severity": severity, "job_id": job_id},
             SecurityEvent,
+            changes=(("security_events",),),
         )
 
     @listing

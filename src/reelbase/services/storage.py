@@ -17,6 +17,7 @@ from reelbase.models import (
     StorageStatistics,
 )
 from reelbase.services.arguments import each_with_key, key_or_new
+from reelbase.services.changes import LISTS
 
 
 class Storage(Service[M]):
@@ -61,6 +62,7 @@ class Storage(Service[M]):
             },
             StorageOperation,
             idempotent=True,
+            changes=(("storage",), *LISTS),
         )
 
     @operation
@@ -71,6 +73,7 @@ class Storage(Service[M]):
             {"operations": each_with_key(operations)},
             list[StorageOperation],
             idempotent=True,
+            changes=(("storage",), *LISTS),
         )
 
     @listing
@@ -113,7 +116,10 @@ class Storage(Service[M]):
             "get_storage_statistics",
             {"from_time": from_time, "to_time": to_time, "bucket": bucket, "operation": operation},
             list[StorageStatistics],
-            reads=("storage",),
+            reads=(
+                "statistics",
+                "storage",
+            ),
         )
 
     @operation
@@ -129,7 +135,10 @@ class Storage(Service[M]):
             "get_storage_usage_by_bucket",
             {"bucket": bucket, "from_time": from_time, "to_time": to_time},
             list[StorageBucketUsage],
-            reads=("storage",),
+            reads=(
+                "statistics",
+                "storage",
+            ),
         )
 
     @operation
@@ -147,7 +156,10 @@ class Storage(Service[M]):
             "get_storage_performance",
             {"from_time": from_time, "to_time": to_time, "operation": operation, "bucket": bucket},
             list[StoragePerformance],
-            reads=("storage",),
+            reads=(
+                "statistics",
+                "storage",
+            ),
         )
 
     @listing

@@ -8,6 +8,7 @@ from reelbase.execution.call import Call
 from reelbase.execution.operation import M, Service, operation
 from reelbase.models import ProcessingStep, TimelineStep
 from reelbase.services.arguments import Number
+from reelbase.services.changes import LISTS, job_and_lists
 
 
 class Timeline(Service[M]):
@@ -36,6 +37,7 @@ class Timeline(Service[M]):
             "start_processing_step",
             {"job_id": job_id, "step": step, "step_order": step_order, "details": details, "claim": claim},
             TimelineStep,
+            changes=job_and_lists(job_id),
         )
 
     @operation
@@ -57,6 +59,7 @@ class Timeline(Service[M]):
                 "claim": claim,
             },
             TimelineStep,
+            changes=LISTS,
         )
 
     @operation
@@ -92,6 +95,7 @@ class Timeline(Service[M]):
                 "claim": claim,
             },
             TimelineStep,
+            changes=LISTS,
         )
 
     @operation

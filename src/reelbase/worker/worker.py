@@ -56,9 +56,11 @@ class Worker:
         Raises PermissionDenied for a client that is no backend's.
         """
         done = 0
-        while max_jobs is None or done < max_jobs:
-            await self._work_on(await self._next())
-            done += 1
+        # A worker acts on what it reads, so it reads past the client's cache.
+        with self._client.cache.bypass():
+            while max_jobs is None or done < max_jobs:
+                await self._work_on(await self._next())
+                done += 1
         return done
 
     async def _next(self) -> ClaimedJob:
