@@ -1,14 +1,18 @@
 """The clients: where services, executors and the feed are put together."""
 
 import asyncio
+import threading
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import supabase
 
+from reelbase.errors import ConfigurationError
+from reelbase.execution.batch import AsyncBatch, Batch
 from reelbase.execution.call import Call
 from reelbase.execution.operation import Async, M, Sync
 from reelbase.execution.rest import AsyncRestExecutor, RestExecutor
@@ -21,9 +25,20 @@ from reelbase.realtime.watch import Watch
 from reelbase.services.table import Services
 from reelbase.settings import KeyName, Settings
 
+if TYPE_CHECKING:
+    # Of the extra `transactions`.
+    from reelbase.transactions import AsyncTransaction, Isolation, PoolStats, Transaction
+    from reelbase.transactions.options import Options
+    from reelbase.transactions.source import AsyncTransactions, Transactions
+
+T = TypeVar("T")
+
 DEFAULT_TIMEOUT = 10.0
 LIVE_BEAT = 10.0
 POLLING_BEAT = 1.0
+POOL_SIZE = 4
+TRANSACTION_TIMEOUT = 5.0
+ATTEMPTS = 5
 
 _Wires = tuple[Callable[[Call[Any]], Any], Callable[[Watch], Any]]
 """What carries calls, and what follows events."""
@@ -34,12 +49,28 @@ class _Client(Services[M], ABC):
 
     `key` is an API key of either kind. `access_token` is the JWT of whoever the client speaks for;
     without one it speaks for the key. `timeout` is seconds a single request may take.
+
+    Transactions go to `database_url`, with `pool_size` connections at most, and take `transaction_timeout`
+    seconds at most unless told otherwise. Nothing connects there before the first one.
     """
 
     def __init__(
-        self, url: str, key: str, *, access_token: str | None = None, timeout: float = DEFAULT_TIMEOUT
+        self,
+        url: str,
+        key: str,
+        *,
+        access_token: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        database_url: str | None = None,
+        pool_size: int = POOL_SIZE,
+        transaction_timeout: float = TRANSACTION_TIMEOUT,
     ) -> None:
-        super().__init__(*self._connect(url, key, access_token, timeout))
+        self._carry, follow = self._connect(url, key, access_token, timeout)
+        super().__init__(self._carry, follow)
+        self._bearer = access_token or key
+        self._database_url = database_url
+        self._pool_size = pool_size
+        self._transaction_timeout = transaction_timeout
 
     @abstractmethod
     def _connect(self, url: str, key: str, access_token: str | None, timeout: float) -> _Wires:
@@ -49,7 +80,20 @@ class _Client(Services[M], ABC):
     def from_env(cls, key: KeyName = "service_role") -> Self:
         """A client from the environment and `.env`. Raises ConfigurationError."""
         settings = Settings.load()
-        return cls(settings.supabase_url, settings.key(key), timeout=settings.reelbase_timeout)
+        address = settings.database_url
+        return cls(
+            settings.supabase_url,
+            settings.key(key),
+            timeout=settings.reelbase_timeout,
+            database_url=address.get_secret_value() if address else None,
+            pool_size=settings.reelbase_pool_size,
+            transaction_timeout=settings.reelbase_transaction_timeout,
+        )
+
+    def _options(self, timeout: float | None, isolation: "Isolation | None") -> "Options":
+        from reelbase.transactions.options import Options  # noqa: PLC0415  # needs the extra
+
+        return Options(self._transaction_timeout if timeout is None else timeout, isolation)
 
 
 class AsyncReelbase(_Client[Async]):
@@ -58,6 +102,7 @@ class AsyncReelbase(_Client[Async]):
     def _connect(self, url: str, key: str, access_token: str | None, timeout: float) -> _Wires:
         self._executor = AsyncRestExecutor(url, key, access_token=access_token, timeout=timeout)
         self._feeds = _Feeds(url, key, access_token, self._executor.run)
+        self._transactions: AsyncTransactions | None = None
         return self._executor.run, self._feeds.open
 
     @property
@@ -65,9 +110,57 @@ class AsyncReelbase(_Client[Async]):
         """The plain supabase-py client, for what reelbase does not do."""
         return self._executor.supabase
 
+    def transaction(
+        self, *, timeout: float | None = None, isolation: "Isolation | None" = None
+    ) -> AbstractAsyncContextManager["AsyncTransaction"]:
+        """All that happens inside takes effect together, or not at all.
+
+        `tx` has the services of the client, for the same caller, and takes one connection. `timeout` is
+        seconds from begin to end; `isolation` the database's own level, read committed, unless given.
+        Raises TransactionFailed, PoolExhausted, ConfigurationError without `database_url`.
+        """
+        return self._source().begin(self._options(timeout, isolation))
+
+    async def run_transaction(
+        self,
+        work: "Callable[[AsyncTransaction], Awaitable[T]]",
+        *,
+        attempts: int = ATTEMPTS,
+        timeout: float | None = None,  # noqa: ASYNC109  # of the transaction, on both sides
+        isolation: "Isolation | None" = None,
+    ) -> T:
+        """What `work` returns, run in a transaction, and again when that was in conflict with another one.
+
+        `work` is run from its beginning up to `attempts` times, after deadlocks, serialization failures and
+        broken connections: what it does besides must bear that.
+        """
+        return await self._source().run(work, self._options(timeout, isolation), attempts)
+
+    def batch(self) -> AsyncBatch:
+        """Many calls in one request, all or none; later ones may use results of earlier ones.
+
+        Sent at the end of the block, unless it raises. Needs no connection to the database.
+        """
+        return AsyncBatch(self._carry)
+
+    def pool_stats(self) -> "PoolStats":
+        """Connections that transactions have, and what became of transactions so far."""
+        return self._source().stats()
+
+    def _source(self) -> "AsyncTransactions":
+        if self._transactions is None:
+            with _extra():
+                from reelbase.transactions.pool import AsyncPool  # noqa: PLC0415
+                from reelbase.transactions.source import AsyncTransactions  # noqa: PLC0415
+            pool = AsyncPool(self._database_url, self._pool_size)
+            self._transactions = AsyncTransactions(pool, lambda: self._bearer, self._carry)
+        return self._transactions
+
     async def aclose(self) -> None:
         """Close all connections and streams. Harmless when done twice."""
         await self._feeds.close()
+        if self._transactions is not None:
+            await self._transactions.close()
         await self._executor.close()
 
     async def __aenter__(self) -> Self:
@@ -85,6 +178,8 @@ class Reelbase(_Client[Sync]):
     def _connect(self, url: str, key: str, access_token: str | None, timeout: float) -> _Wires:
         self._executor = RestExecutor(url, key, access_token=access_token, timeout=timeout)
         self._loop = BackgroundLoop()
+        self._transactions: Transactions | None = None
+        self._beginning = threading.Lock()
         self._feeds = _Feeds(url, key, access_token, self._carry_in_thread)
         return self._executor.run, self._open
 
@@ -93,9 +188,59 @@ class Reelbase(_Client[Sync]):
         """The plain supabase-py client, for what reelbase does not do."""
         return self._executor.supabase
 
+    def transaction(
+        self, *, timeout: float | None = None, isolation: "Isolation | None" = None
+    ) -> AbstractContextManager["Transaction"]:
+        """All that happens inside takes effect together, or not at all.
+
+        `tx` has the services of the client, for the same caller, and takes one connection. `timeout` is
+        seconds from begin to end; `isolation` the database's own level, read committed, unless given.
+        Raises TransactionFailed, PoolExhausted, ConfigurationError without `database_url`.
+        """
+        return self._source().begin(self._options(timeout, isolation))
+
+    def run_transaction(
+        self,
+        work: "Callable[[Transaction], T]",
+        *,
+        attempts: int = ATTEMPTS,
+        timeout: float | None = None,
+        isolation: "Isolation | None" = None,
+    ) -> T:
+        """What `work` returns, run in a transaction, and again when that was in conflict with another one.
+
+        `work` is run from its beginning up to `attempts` times, after deadlocks, serialization failures and
+        broken connections: what it does besides must bear that.
+        """
+        return self._source().run(work, self._options(timeout, isolation), attempts)
+
+    def batch(self) -> Batch:
+        """Many calls in one request, all or none; later ones may use results of earlier ones.
+
+        Sent at the end of the block, unless it raises. Needs no connection to the database.
+        """
+        return Batch(self._carry)
+
+    def pool_stats(self) -> "PoolStats":
+        """Connections that transactions have, and what became of transactions so far."""
+        return self._source().stats()
+
+    def _source(self) -> "Transactions":
+        if self._transactions is None:
+            with _extra():
+                from reelbase.transactions.pool import Pool  # noqa: PLC0415
+                from reelbase.transactions.source import Transactions  # noqa: PLC0415
+            with self._beginning:
+                if self._transactions is None:
+                    pool = Pool(self._database_url, self._pool_size)
+                    self._transactions = Transactions(pool, lambda: self._bearer, self._carry)
+        return self._transactions
+
     def close(self) -> None:
-        """Close all connections, streams and the background thread. Harmless when done twice."""
+        """Close all connections, streams and threads. Harmless when done twice."""
         self._loop.close()
+        if self._transactions is not None:
+            self._transactions.close()
         self._executor.close()
 
     def _open(self, watch: Watch) -> EventStream:
@@ -112,6 +257,17 @@ class Reelbase(_Client[Sync]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise ConfigurationError(
+            "Transactions need psycopg and its pool: pip install 'reelbase[transactions]'. A batch "
+            "(client.batch()) needs neither."
+        ) from error
 
 
 class _Feeds:

@@ -3,9 +3,11 @@
     ReelbaseError
     ├── ConfigurationError        a setting is missing or wrong
     ├── ConnectionFailed          no answer: refused, reset, unreachable
+    │   └── PoolExhausted         all connections to the database are in use
     ├── CallTimeout               no answer in time, here or in the database
     ├── UnexpectedAnswer          an answer that does not fit the operation
     ├── EventsMissing             the log no longer goes back that far
+    ├── TransactionFailed         a transaction or batch itself, not a call in it; `reason`, `committed`
     └── CallRefused               the server said no; `error` tells programs why
         ├── AuthenticationError   the key or token is not accepted
         ├── PermissionDenied      the caller may not do this
@@ -24,7 +26,7 @@ SQLSTATE's class, else the HTTP status: `CallRefused.best_class`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 __all__ = [
     "AuthenticationError",
@@ -39,11 +41,13 @@ __all__ = [
     "LeaseLost",
     "NotFound",
     "PermissionDenied",
+    "PoolExhausted",
     "Problem",
     "RateLimited",
     "ReelbaseError",
     "ServerFault",
     "TransactionConflict",
+    "TransactionFailed",
     "UnexpectedAnswer",
 ]
 
@@ -66,6 +70,8 @@ class ReelbaseError(Exception):
         """Seconds from the first attempt to the error."""
         self.retries: int = 0
         """Attempts after the first."""
+        self.call: int | None = None
+        """Which call of a batch it was, from 0."""
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}" if self.hint else self.message
@@ -81,6 +87,10 @@ class ConnectionFailed(ReelbaseError):
     transient = True
 
 
+class PoolExhausted(ConnectionFailed):
+    """No connection to the database became free in time: other transactions hold them all."""
+
+
 class CallTimeout(ReelbaseError):
     """No answer in time. Whether a write took effect is not known."""
 
@@ -89,6 +99,33 @@ class CallTimeout(ReelbaseError):
 
 class EventsMissing(ReelbaseError):
     """The log no longer holds the events that were asked for: read the job and watch from its `event_seq`."""
+
+
+FailureReason = Literal["timeout", "connection_lost", "aborted", "busy", "ended", "not_run"]
+
+
+class TransactionFailed(ReelbaseError):
+    """The transaction itself failed, or was used wrongly.
+
+    `reason` is `timeout` (it lasted longer than its time), `connection_lost`, `aborted` (an earlier call in
+    it failed, and it was used on), `busy` (another task has a savepoint open), `ended` (used after its end)
+    or `not_run` (a batch has not been sent). `committed` tells whether its changes are there; None when that
+    could not be found out.
+    """
+
+    def __init__(
+        self,
+        reason: FailureReason,
+        message: str,
+        *,
+        committed: bool | None = False,
+        transient: bool = False,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.reason: FailureReason = reason
+        self.committed = committed
+        self.transient = transient
 
 
 class UnexpectedAnswer(ReelbaseError):

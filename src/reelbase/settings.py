@@ -21,6 +21,9 @@ class Settings(BaseSettings):
     supabase_anon_key: SecretStr | None = None
     supabase_service_role_key: SecretStr | None = None
     reelbase_timeout: Annotated[float, Field(gt=0, le=300)] = 10.0
+    database_url: SecretStr | None = None
+    reelbase_pool_size: Annotated[int, Field(ge=1, le=100)] = 4
+    reelbase_transaction_timeout: Annotated[float, Field(gt=0, le=300)] = 5.0
 
     @field_validator("supabase_url")
     @classmethod

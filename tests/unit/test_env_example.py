@@ -6,7 +6,7 @@ from pathlib import Path
 from reelbase import Settings
 
 ROOT = Path(__file__).parents[2]
-OTHERS = {"SUPABASE_JWT_SECRET", "DATABASE_URL"}
+OTHERS = {"SUPABASE_JWT_SECRET"}
 
 
 def test_env_example__lists_every_setting() -> None:

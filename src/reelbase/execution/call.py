@@ -1,6 +1,6 @@
 """A Call: one use of an SQL function, as data."""
 
-from collections.abc import Hashable, Mapping, Sized
+from collections.abc import Callable, Hashable, Mapping, Sized
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -36,9 +36,9 @@ class Call(Generic[T]):
         """Whether carrying the call twice has the effect of carrying it once."""
         return self.reads is not None or self.idempotent
 
-    def payload(self) -> dict[str, Any]:
-        """The arguments as JSON values."""
-        return {name: _json(value) for name, value in self.arguments.items() if value is not None}
+    def payload(self, unknown: Callable[[Any], Any] | None = None) -> dict[str, Any]:
+        """The arguments as JSON values; `unknown` gives one for what JSON does not know."""
+        return {name: _json(value, unknown) for name, value in self.arguments.items() if value is not None}
 
     def parse(self, answer: Any) -> T:
         """The result from its JSON value. Raises UnexpectedAnswer when it does not fit."""
@@ -57,11 +57,11 @@ class Call(Generic[T]):
         return {name: _shown(value) for name, value in self.arguments.items() if value is not None}
 
 
-def _json(value: Any) -> Any:
+def _json(value: Any, unknown: Callable[[Any], Any] | None) -> Any:
     if isinstance(value, timedelta):
         # Not as ISO 8601, where a day of pydantic's and a year of Postgres's are not the same length.
         return f"{value.total_seconds():f} seconds"
-    return to_jsonable_python(value, exclude_none=True)
+    return to_jsonable_python(value, exclude_none=True, fallback=unknown)
 
 
 @cache

@@ -1,7 +1,7 @@
 """The one place where other libraries' errors become ours."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -34,10 +34,7 @@ def translated(call: Call[Any]) -> Iterator[None]:
     try:
         yield
     except APIError as error:
-        answer = read_answer(error, last_status.get())
-        if answer.sqlstate == "57014":
-            raise _statement_timeout(answer) from error
-        raise CallRefused.best_class(answer)(_named(answer, call)) from error
+        raise refusal(read_answer(error, last_status.get()), call) from error
     except httpx.TimeoutException as error:
         raise CallTimeout(
             "The server did not answer in time.",
@@ -47,6 +44,21 @@ def translated(call: Call[Any]) -> Iterator[None]:
         raise _connection_failed(error) from error
     except (httpx.RequestError, ValueError, RecursionError) as error:
         raise _not_json(error) from error
+
+
+def sendable(call: Call[Any], unknown: Callable[[Any], Any] | None = None) -> dict[str, Any]:
+    """A call's arguments as JSON values. Raises InvalidArgument where there is none."""
+    try:
+        return call.payload(unknown)
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgument(Answer(f"An argument cannot be sent as JSON ({error}).")) from error
+
+
+def refusal(answer: Answer, call: Call[Any]) -> ReelbaseError:
+    """The error that an answer becomes, whatever brought it: the Data API or a connection of our own."""
+    if answer.sqlstate == "57014":
+        return _statement_timeout(answer)
+    return CallRefused.best_class(answer)(_named(answer, call))
 
 
 def _named(answer: Answer, call: Call[Any]) -> Answer:
@@ -83,7 +95,7 @@ def _not_json(error: Exception) -> ReelbaseError:
 def read_answer(error: APIError, status: int | None) -> Answer:
     """What an APIError says, with the JSON of our own functions unpacked."""
     code = error.code
-    details = _details(error.details)
+    details = details_of(error.details)
     return Answer(
         message=error.message or "The server refused without saying why.",
         error=details.pop("error", None),
@@ -99,7 +111,7 @@ def _is_http_status(code: str | None) -> bool:
     return code is not None and len(code) == len("404")
 
 
-def _details(details: Any) -> dict[str, Any]:
+def details_of(details: Any) -> dict[str, Any]:
     """`detail` of our functions is a JSON object; Postgres's own is a sentence."""
     if isinstance(details, Mapping):
         return dict(details)
