@@ -45,6 +45,9 @@ class Reference:
     def __format__(self, spec: str) -> NoReturn:
         raise TypeError(_UNKNOWN)
 
+    def __call__(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError(_UNKNOWN)
+
     __hash__ = object.__hash__
 
     def __eq__(self, other: object) -> NoReturn:
