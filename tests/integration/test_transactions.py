@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import psycopg
@@ -15,6 +15,7 @@ import pytest
 from reelbase import (
     AsyncReelbase,
     AuthenticationError,
+    CallRefused,
     ConfigurationError,
     Conflict,
     ConnectionFailed,
@@ -28,6 +29,7 @@ from reelbase import (
     TransactionConflict,
     TransactionFailed,
 )
+from reelbase.execution.call import Call
 from reelbase.transactions import AsyncTransaction, Transaction
 from support import Target, eventually, text
 
@@ -323,6 +325,83 @@ async def test_results__are_those_of_the_data_api(backend: AsyncReelbase) -> Non
             assert await over_connection == await over_http
 
 
+def made(session: Database, name: str, signature: str, body: str) -> None:
+    """A function of the API, until the test ends."""
+    session.execute(f"create function public.{name}{signature} as $body${body}$body$".encode())
+    session.execute(f"grant execute on function public.{name} to service_role; notify pgrst, 'reload schema'")
+
+
+@pytest.mark.parametrize(
+    ("signature", "body", "arguments"),
+    [
+        ("() returns integer", "select 7", {}),
+        ("() returns text", "select null::text", {}),
+        ("() returns numeric", "select 1.50", {}),
+        ("(n integer) returns setof integer", "select generate_series(1, n)", {"n": 3}),
+        ("(n integer) returns setof integer", "select 1 where n > 9", {"n": 3}),
+        ("(n integer) returns table (a integer)", "select n", {"n": 3}),
+        ("(n integer, out a text, out b int)", "select 'x', n", {"n": 3}),
+        ("(n integer, out a integer)", "select n", {"n": 3}),
+        ("(inout n integer)", "select n + 1", {"n": 3}),
+        ("(list integer[]) returns integer[]", "select list || 1", {"list": [3]}),
+        (
+            "(\"a b\" text default 'x', \"C\" text default 'y') returns text",
+            'select "a b" || "C"',
+            {"C": "z"},
+        ),
+        ("(moment timestamptz) returns timestamptz", "select moment", {"moment": "2026-01-01T00:00Z"}),
+        ("(given jsonb) returns jsonb", "select given", {"given": {"%s": ["%", None, 1.50]}}),
+        ("(status public.job_status) returns text", "select status", {"status": "pending"}),
+        (
+            "(id uuid) returns setof public.jobs",
+            "select * from public.jobs where false",
+            {"id": str(UUID(int=1))},
+        ),
+        ("(id uuid) returns public.jobs", "select null::public.jobs", {"id": str(UUID(int=1))}),
+    ],
+)
+async def test_every_kind_of_function__answers_like_the_data_api(
+    backend: AsyncReelbase, database: Database, signature: str, body: str, arguments: dict[str, Any]
+) -> None:
+    name = f"probe_{uuid4().hex}"
+    made(database, name, f"{signature} language sql", body)
+    call: Call[Any] = Call(name, arguments, cast("type[Any]", Any))
+    try:
+
+        async def over_http() -> Any:
+            try:
+                return await backend._carry(call)
+            except CallRefused as error:
+                raise AssertionError from error
+
+        expected = await eventually(over_http)
+        async with backend.transaction() as tx:
+            assert await tx._carry(call) == expected
+    finally:
+        database.execute(f"drop function public.{name}".encode())
+
+
+async def test_function__that_changed_is_looked_up_again(backend: AsyncReelbase, database: Database) -> None:
+    name = f"probe_{uuid4().hex}"
+
+    async def ask(argument: str) -> Any:
+        async with backend.transaction() as tx:
+            return await tx._carry(Call(name, {argument: 3}, int))
+
+    with pytest.raises(CallRefused, match=f"Could not find the function public.{name}"):
+        await ask("n")
+    made(database, name, "(n integer) returns integer language sql", "select n")
+    assert await ask("n") == 3
+    with pytest.raises(CallRefused, match="it has no m"):
+        await ask("m")
+    database.execute(f"drop function public.{name}".encode())
+    with pytest.raises(CallRefused, match="does not exist"):
+        await ask("n")
+    made(database, name, "(m integer) returns integer language sql", "select m + 1")
+    assert await ask("m") == 4
+    database.execute(f"drop function public.{name}".encode())
+
+
 async def test_wrong_type__is_named_as_by_the_data_api(backend: AsyncReelbase) -> None:
     nowhere: Any = "nowhere"
     with pytest.raises(InvalidArgument) as over_http:
@@ -382,14 +461,8 @@ async def test_slow_statement__ends_with_the_time(backend: AsyncReelbase) -> Non
 
 async def sleep_in(tx: AsyncTransaction) -> None:
     """What takes for ever and is no function of ours, seen as if it were one."""
-    with tx.state.translated(_call()):
+    with tx.state.translated(Call("pg_sleep", {}, type(None))):
         await tx.connection.execute("select pg_sleep(60)")
-
-
-def _call() -> Any:
-    from reelbase.execution.call import Call  # noqa: PLC0415
-
-    return Call("pg_sleep", {}, type(None))
 
 
 async def test_idle_transaction__ends_with_the_time(backend: AsyncReelbase, database: Database) -> None:

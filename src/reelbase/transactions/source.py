@@ -13,6 +13,7 @@ from reelbase.errors import ReelbaseError, TransactionConflict, TransactionFaile
 from reelbase.execution.call import Call
 from reelbase.models import UserRole
 from reelbase.transactions import failures
+from reelbase.transactions.catalog import Catalog
 from reelbase.transactions.deadline import Deadline
 from reelbase.transactions.identity import PROOF, Identity, Proven, proven
 from reelbase.transactions.options import Options
@@ -49,13 +50,14 @@ class AsyncTransactions:
         self._prove = prove
         self._headers = headers or {}
         self._committed = committed
+        self._catalog = Catalog()
         self._proven: tuple[str, Proven] | None = None
 
     @asynccontextmanager
     async def begin(self, options: Options) -> AsyncIterator[AsyncTransaction]:
         identity = await self._identity()
         connection, deadline = await self._begun(options, identity)
-        tx = AsyncTransaction(State(connection, deadline), connection)
+        tx = AsyncTransaction(State(connection, deadline, self._catalog), connection)
         done = False
         try:
             yield tx
@@ -186,13 +188,14 @@ class Transactions:
         self._prove = prove
         self._headers = headers or {}
         self._committed = committed
+        self._catalog = Catalog()
         self._proven: tuple[str, Proven] | None = None
 
     @contextmanager
     def begin(self, options: Options) -> Iterator[Transaction]:
         identity = self._identity()
         connection, deadline = self._begun(options, identity)
-        tx = Transaction(State(connection, deadline), connection)
+        tx = Transaction(State(connection, deadline, self._catalog), connection)
         done = False
         try:
             yield tx

@@ -11,21 +11,14 @@ from psycopg.pq import TransactionStatus
 
 from reelbase.errors import ReelbaseError, TransactionFailed
 from reelbase.execution.call import Call
-from reelbase.execution.translation import sendable
 from reelbase.realtime.watch import Watch
 from reelbase.transactions import failures
+from reelbase.transactions.catalog import Catalog
 from reelbase.transactions.deadline import Deadline
 from reelbase.transactions.pool import AsyncConnection, Connection
 
 T = TypeVar("T")
 
-# Converts JSON arguments as the Data API does, runs the function with the caller's rights and gives its
-# result as the Data API would: the same SQL that a batch uses. The number of the transaction, once it has
-# changed something, comes along: it finds out what became of a commit whose answer was lost.
-CALL = (
-    "select answer, pg_catalog.pg_current_xact_id_if_assigned()::text "
-    "from private.run_call(%s::pg_catalog.regproc, %s::pg_catalog.jsonb) as answer"
-)
 NUMBER = "select pg_catalog.pg_current_xact_id_if_assigned()::text"
 OUTCOME = "select pg_catalog.pg_xact_status(%s::pg_catalog.xid8)"
 COMMIT: Call[None] = Call("commit", {}, type(None))
@@ -34,8 +27,11 @@ COMMIT: Call[None] = Call("commit", {}, type(None))
 class State:
     """Whether a transaction can be used, what it did, and what an error means to it."""
 
-    def __init__(self, connection: AsyncConnection | Connection, deadline: Deadline) -> None:
+    def __init__(
+        self, connection: AsyncConnection | Connection, deadline: Deadline, catalog: Catalog
+    ) -> None:
         self.connection = connection
+        self.catalog = catalog
         self.deadline = deadline
         self.calls: list[Call[Any]] = []
         self.number: str | None = None
@@ -55,9 +51,10 @@ class State:
         if self.connection.info.transaction_status is TransactionStatus.IDLE:
             raise self._over("was ended through its connection")
 
-    def arguments(self, call: Call[Any]) -> tuple[str, str]:
-        """What CALL takes."""
-        return f"public.{call.function}", json.dumps(sendable(call))
+    def statement(self, call: Call[Any], payload: dict[str, Any]) -> tuple[bytes, tuple[str, ...]]:
+        """What carries a call, and its values. The catalog must know the function."""
+        values = (json.dumps(payload),) if payload else ()
+        return self.catalog.statement(call.function, payload), values
 
     def carried(self, call: Call[T], row: tuple[Any, ...] | None) -> T:
         if row is None:
@@ -84,6 +81,7 @@ class State:
 
     def failure(self, error: psycopg.Error, call: Call[Any]) -> ReelbaseError:
         """What an error of psycopg means, to be remembered as what spoilt the transaction."""
+        self.catalog.doubt(call.function, error.sqlstate)
         failure = self._failure(error, call)
         self._first_error = self._first_error or failure
         return failure

@@ -11,9 +11,11 @@ import psycopg
 
 from reelbase.execution.call import Call
 from reelbase.execution.operation import Async, Sync
+from reelbase.execution.translation import sendable
 from reelbase.services.table import Services
+from reelbase.transactions.catalog import LOOKUP
 from reelbase.transactions.pool import AsyncConnection, Connection
-from reelbase.transactions.state import CALL, ROLLED_BACK, State, refuse_watch
+from reelbase.transactions.state import ROLLED_BACK, State, refuse_watch
 
 T = TypeVar("T")
 
@@ -45,10 +47,13 @@ class AsyncTransaction(Services[Async]):
 
     async def _carry(self, call: Call[T]) -> T:
         with self.state.translated(call):
-            arguments = self.state.arguments(call)
+            payload = sendable(call)
             async with self.lock:
                 self.state.check()
-                row = await (await self.raw.execute(CALL, arguments)).fetchone()
+                if not self.state.catalog.knows(call.function):
+                    found = await self.raw.execute(LOOKUP, (call.function,))
+                    self.state.catalog.learn(call.function, await found.fetchall())
+                row = await (await self.raw.execute(*self.state.statement(call, payload))).fetchone()
             return self.state.carried(call, row)
 
     @asynccontextmanager
@@ -110,10 +115,13 @@ class Transaction(Services[Sync]):
 
     def _carry(self, call: Call[T]) -> T:
         with self.state.translated(call):
-            arguments = self.state.arguments(call)
+            payload = sendable(call)
             with self.lock:
                 self.state.check()
-                row = self.raw.execute(CALL, arguments).fetchone()
+                if not self.state.catalog.knows(call.function):
+                    found = self.raw.execute(LOOKUP, (call.function,))
+                    self.state.catalog.learn(call.function, found.fetchall())
+                row = self.raw.execute(*self.state.statement(call, payload)).fetchone()
             return self.state.carried(call, row)
 
     @contextmanager
