@@ -1,19 +1,18 @@
 """The clients: where services, executors and the feed are put together."""
 
 import asyncio
-import threading
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import supabase
 
-from reelbase.errors import ConfigurationError
 from reelbase.execution.batch import AsyncBatch, Batch
 from reelbase.execution.call import Call
+from reelbase.execution.database import AsyncDatabase, Database
 from reelbase.execution.operation import Async, M, Sync
 from reelbase.execution.rest import AsyncRestExecutor, RestExecutor
 from reelbase.realtime.background import BackgroundLoop
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     # Of the extra `transactions`.
     from reelbase.transactions import AsyncTransaction, Isolation, PoolStats, Transaction
     from reelbase.transactions.options import Options
-    from reelbase.transactions.source import AsyncTransactions, Transactions
+    from reelbase.transactions.source import AsyncSpeaker, SyncSpeaker
 
 T = TypeVar("T")
 
@@ -68,13 +67,16 @@ class _Client(Services[M], ABC):
         self._carry, follow = self._connect(url, key, access_token, timeout)
         super().__init__(self._carry, follow)
         self._bearer = access_token or key
-        self._database_url = database_url
-        self._pool_size = pool_size
+        self._database = self._connections(database_url, pool_size)
         self._transaction_timeout = transaction_timeout
 
     @abstractmethod
     def _connect(self, url: str, key: str, access_token: str | None, timeout: float) -> _Wires:
         """Make connections ready, and what services need of them."""
+
+    @abstractmethod
+    def _connections(self, database_url: str | None, size: int) -> Any:
+        """The database that transactions go to. Nothing connects yet."""
 
     @classmethod
     def from_env(cls, key: KeyName = "service_role") -> Self:
@@ -99,10 +101,14 @@ class _Client(Services[M], ABC):
 class AsyncReelbase(_Client[Async]):
     """reelbase for asyncio; of one event loop. Use it as `async with`, or call `aclose`."""
 
+    _database: AsyncDatabase
+
+    def _connections(self, database_url: str | None, size: int) -> AsyncDatabase:
+        return AsyncDatabase(database_url, size)
+
     def _connect(self, url: str, key: str, access_token: str | None, timeout: float) -> _Wires:
         self._executor = AsyncRestExecutor(url, key, access_token=access_token, timeout=timeout)
         self._feeds = _Feeds(url, key, access_token, self._executor.run)
-        self._transactions: AsyncTransactions | None = None
         return self._executor.run, self._feeds.open
 
     @property
@@ -119,7 +125,7 @@ class AsyncReelbase(_Client[Async]):
         seconds from begin to end; `isolation` the database's own level, read committed, unless given.
         Raises TransactionFailed, PoolExhausted, ConfigurationError without `database_url`.
         """
-        return self._source().begin(self._options(timeout, isolation))
+        return self._database.transactions.begin(self._speaker(), self._options(timeout, isolation))
 
     async def run_transaction(
         self,
@@ -134,7 +140,9 @@ class AsyncReelbase(_Client[Async]):
         `work` is run from its beginning up to `attempts` times, after deadlocks, serialization failures and
         broken connections: what it does besides must bear that.
         """
-        return await self._source().run(work, self._options(timeout, isolation), attempts)
+        return await self._database.transactions.run(
+            self._speaker(), work, self._options(timeout, isolation), attempts
+        )
 
     def batch(self) -> AsyncBatch:
         """Many calls in one request, all or none; later ones may use results of earlier ones.
@@ -145,22 +153,17 @@ class AsyncReelbase(_Client[Async]):
 
     def pool_stats(self) -> "PoolStats":
         """Connections that transactions have, and what became of transactions so far."""
-        return self._source().stats()
+        return self._database.transactions.stats()
 
-    def _source(self) -> "AsyncTransactions":
-        if self._transactions is None:
-            with _extra():
-                from reelbase.transactions.pool import AsyncPool  # noqa: PLC0415
-                from reelbase.transactions.source import AsyncTransactions  # noqa: PLC0415
-            pool = AsyncPool(self._database_url, self._pool_size)
-            self._transactions = AsyncTransactions(pool, lambda: self._bearer, self._carry)
-        return self._transactions
+    def _speaker(self) -> "AsyncSpeaker":
+        from reelbase.transactions.identity import Speaker  # noqa: PLC0415  # needs the extra
+
+        return Speaker(lambda: self._bearer, self._carry)
 
     async def aclose(self) -> None:
         """Close all connections and streams. Harmless when done twice."""
         await self._feeds.close()
-        if self._transactions is not None:
-            await self._transactions.close()
+        await self._database.close()
         await self._executor.close()
 
     async def __aenter__(self) -> Self:
@@ -175,11 +178,14 @@ class AsyncReelbase(_Client[Async]):
 class Reelbase(_Client[Sync]):
     """reelbase for synchronous code. Use it as `with`, or call `close`."""
 
+    _database: Database
+
+    def _connections(self, database_url: str | None, size: int) -> Database:
+        return Database(database_url, size)
+
     def _connect(self, url: str, key: str, access_token: str | None, timeout: float) -> _Wires:
         self._executor = RestExecutor(url, key, access_token=access_token, timeout=timeout)
         self._loop = BackgroundLoop()
-        self._transactions: Transactions | None = None
-        self._beginning = threading.Lock()
         self._feeds = _Feeds(url, key, access_token, self._carry_in_thread)
         return self._executor.run, self._open
 
@@ -197,7 +203,7 @@ class Reelbase(_Client[Sync]):
         seconds from begin to end; `isolation` the database's own level, read committed, unless given.
         Raises TransactionFailed, PoolExhausted, ConfigurationError without `database_url`.
         """
-        return self._source().begin(self._options(timeout, isolation))
+        return self._database.transactions.begin(self._speaker(), self._options(timeout, isolation))
 
     def run_transaction(
         self,
@@ -212,7 +218,9 @@ class Reelbase(_Client[Sync]):
         `work` is run from its beginning up to `attempts` times, after deadlocks, serialization failures and
         broken connections: what it does besides must bear that.
         """
-        return self._source().run(work, self._options(timeout, isolation), attempts)
+        return self._database.transactions.run(
+            self._speaker(), work, self._options(timeout, isolation), attempts
+        )
 
     def batch(self) -> Batch:
         """Many calls in one request, all or none; later ones may use results of earlier ones.
@@ -223,24 +231,17 @@ class Reelbase(_Client[Sync]):
 
     def pool_stats(self) -> "PoolStats":
         """Connections that transactions have, and what became of transactions so far."""
-        return self._source().stats()
+        return self._database.transactions.stats()
 
-    def _source(self) -> "Transactions":
-        if self._transactions is None:
-            with _extra():
-                from reelbase.transactions.pool import Pool  # noqa: PLC0415
-                from reelbase.transactions.source import Transactions  # noqa: PLC0415
-            with self._beginning:
-                if self._transactions is None:
-                    pool = Pool(self._database_url, self._pool_size)
-                    self._transactions = Transactions(pool, lambda: self._bearer, self._carry)
-        return self._transactions
+    def _speaker(self) -> "SyncSpeaker":
+        from reelbase.transactions.identity import Speaker  # noqa: PLC0415  # needs the extra
+
+        return Speaker(lambda: self._bearer, self._carry)
 
     def close(self) -> None:
         """Close all connections, streams and threads. Harmless when done twice."""
         self._loop.close()
-        if self._transactions is not None:
-            self._transactions.close()
+        self._database.close()
         self._executor.close()
 
     def _open(self, watch: Watch) -> EventStream:
@@ -257,17 +258,6 @@ class Reelbase(_Client[Sync]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-@contextmanager
-def _extra() -> Iterator[None]:
-    try:
-        yield
-    except ImportError as error:
-        raise ConfigurationError(
-            "Transactions need psycopg and its pool: pip install 'reelbase[transactions]'. A batch "
-            "(client.batch()) needs neither."
-        ) from error
 
 
 class _Feeds:

@@ -3,6 +3,8 @@
 # ruff: noqa: PT012  # what is expected to raise is a whole transaction
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -257,11 +259,45 @@ async def test_token__is_over_for_transactions_when_its_time_is(target: Target) 
     ) as client:
         async with client.transaction() as tx:
             await tx.jobs.list()
-        source: Any = client._source()
-        source._proven[1].identity.claims["exp"] = 1
-        with pytest.raises(AuthenticationError, match="expired"):
-            async with client.transaction():
+        known = client._database.transactions._known
+        identity: Any = known.get(token)
+        identity.claims["exp"] = 1
+        assert known.get(token) is None
+        async with client.transaction():
+            # The Data API was asked again, and still takes the token for good.
+            assert known.get(token) is not identity
+
+
+async def test_proof__by_another_token_is_none(target: Target) -> None:
+    """A client that says one token and calls with another one gets nowhere."""
+    async with connected(target) as backend, target.user() as user:
+        backend._carry = user._carry
+        with pytest.raises(AuthenticationError, match="not one that stands for authenticated"):
+            async with backend.transaction():
                 pass
+
+
+@pytest.mark.parametrize("role", ["admin", "service_account"])
+async def test_backend_accounts__are_themselves(target: Target, role: str) -> None:
+    token = target.token(sub=str(uuid4()), app_metadata={"role": role})
+    client = AsyncReelbase(target.url, target.anon_key, access_token=token, database_url=target.db_url)
+    async with client, client.transaction() as tx:
+        assert await tx.security.user_role() == role
+
+
+async def test_clients__that_share_connections_stay_who_they_are(target: Target) -> None:
+    async with connected(target) as backend:
+        token = target.token(sub=str(uuid4()))
+        async with AsyncReelbase(target.url, target.anon_key, access_token=token) as user:
+            user._database = backend._database
+            async with backend.transaction() as tx:
+                job = await tx.jobs.create("mp4", 64, 64)
+            async with user.transaction() as tx:
+                assert await tx.security.user_role() == "authenticated"
+                with pytest.raises(NotFound):
+                    async with tx.savepoint():
+                        await tx.jobs.get(job.id)
+        assert backend.pool_stats().size == 0
 
 
 @pytest.mark.local_stack
@@ -550,6 +586,31 @@ async def test_cancelled_task__rolls_back(backend: AsyncReelbase) -> None:
     assert (stats.idle, stats.rollbacks) == (1, 1)
 
 
+async def test_statements__are_not_prepared(backend: AsyncReelbase) -> None:
+    async with backend.transaction() as tx:
+        for _ in range(10):
+            await tx.security.is_admin()
+        rows = await (await tx.connection.execute("select name from pg_prepared_statements")).fetchall()
+
+    assert rows == []
+
+
+def test_time__is_over_for_synchronous_code_too(target: Target, database: Database) -> None:
+    with Reelbase(target.url, target.service_role_key, database_url=target.db_url) as client:
+        with (
+            pytest.raises(TransactionFailed, match=r"longer than its 0.2 s") as slow,
+            client.transaction(timeout=0.2) as tx,
+            tx.state.translated(Call("sleep", {}, type(None))),
+        ):
+            tx.connection.execute("select pg_sleep(60)")
+        with pytest.raises(TransactionFailed) as killed, client.transaction() as tx:
+            database.execute("select pg_terminate_backend(%s)", (tx.connection.info.backend_pid,))
+            tx.jobs.list()
+
+        assert (slow.value.reason, killed.value.reason) == ("timeout", "connection_lost")
+        assert client.pool_stats().rollbacks == 2
+
+
 # Conflicts ------------------------------------------------------------------------------------
 
 
@@ -751,6 +812,7 @@ class Wire:
         self.drop_commit = False
         self.drop_answer = False
         self.stall = False
+        self.refuse = False
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -765,6 +827,9 @@ class Wire:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        if self.refuse:
+            writer.transport.abort()
+            return
         there = await asyncio.open_connection(*self._to)
         await asyncio.gather(
             self._pump(reader, there[1], writer, asking=True),
@@ -838,6 +903,44 @@ async def test_commit__that_never_arrived_is_found_out(target: Target, wire: Wir
         assert await missing(client, job)
 
 
+async def test_commit__that_cannot_be_found_out_says_so(target: Target, wire: Wire) -> None:
+    async with AsyncReelbase(target.url, target.service_role_key, database_url=wire.url) as client:
+
+        async def work(tx: AsyncTransaction) -> None:
+            await tx.jobs.create("mp4", 64, 64)
+            wire.drop_answer = wire.refuse = True
+
+        with pytest.raises(TransactionFailed, match="could not be found out") as caught:
+            await client.run_transaction(work)
+
+    assert (caught.value.reason, caught.value.committed) == ("connection_lost", None)
+    assert (caught.value.transient, caught.value.retries) == (False, 0)
+
+
+def test_commit__is_found_out_for_synchronous_code_too(target: Target) -> None:
+    """The proxy is asynchronous, so the client works in a thread."""
+
+    async def play() -> tuple[bool, TransactionFailed]:
+        async with Wire(target.db_url).running() as wire:
+            return await asyncio.to_thread(use, wire)
+
+    def use(wire: Wire) -> tuple[bool, TransactionFailed]:
+        with Reelbase(target.url, target.service_role_key, database_url=wire.url) as client:
+            with client.transaction() as tx:
+                job = tx.jobs.create("mp4", 64, 64)
+                wire.drop_answer = True
+            with pytest.raises(TransactionFailed) as caught, client.transaction(timeout=0.3) as tx:
+                tx.jobs.get(job.id)
+                wire.stall = True
+                tx.jobs.get(job.id)
+            return client.jobs.get(job.id) == job, caught.value
+
+    there, failed = asyncio.run(play())
+
+    assert there
+    assert (failed.reason, failed.committed) == ("timeout", False)
+
+
 async def test_network__that_swallows_everything_is_left_behind(target: Target, wire: Wire) -> None:
     async with AsyncReelbase(target.url, target.service_role_key, database_url=wire.url) as client:
         with pytest.raises(TransactionFailed) as caught:
@@ -847,3 +950,60 @@ async def test_network__that_swallows_everything_is_left_behind(target: Target, 
                 await tx.jobs.list()
 
     assert (caught.value.reason, caught.value.committed) == ("timeout", False)
+
+
+# Processes ------------------------------------------------------------------------------------
+
+FORKING = """
+import os, sys
+from reelbase import Reelbase
+
+with Reelbase(*sys.argv[1:3], database_url=sys.argv[3]) as client:
+    def pid():
+        with client.transaction() as tx:
+            assert tx.security.is_admin()
+            return tx.connection.info.backend_pid
+    parents = pid()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if pid() != parents and pid() != parents else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert pid() == parents
+    print("well")
+"""
+
+WITHOUT_EXTRA = """
+import sys
+for name in ("psycopg", "psycopg_pool"):
+    sys.modules[name] = None
+from reelbase import ConfigurationError, Reelbase
+
+with Reelbase(*sys.argv[1:3], database_url=sys.argv[3]) as client:
+    with client.batch() as batch:
+        asked = batch.security.is_admin()
+    assert asked.result() is True
+    for use in (client.transaction, client.pool_stats, lambda: client.run_transaction(print)):
+        try:
+            use()
+        except ConfigurationError as error:
+            assert "pip install 'reelbase[transactions]'" in str(error)
+        else:
+            raise AssertionError
+    print("well")
+"""
+
+
+@pytest.mark.parametrize("program", [FORKING, WITHOUT_EXTRA], ids=["forking", "without extra"])
+def test_fresh_process(target: Target, program: str) -> None:
+    result = subprocess.run(
+        [
+            *(sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-c", program),
+            *(target.url, target.service_role_key, target.db_url),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (result.returncode, result.stdout, result.stderr) == (0, "well\n", "")

@@ -8,7 +8,14 @@ from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 from uuid import uuid4
 
-from reelbase.errors import Answer, CallRefused, InvalidArgument, ReelbaseError, TransactionFailed
+from reelbase.errors import (
+    Answer,
+    CallRefused,
+    InvalidArgument,
+    ReelbaseError,
+    TransactionFailed,
+    UnexpectedAnswer,
+)
 from reelbase.execution.call import Call
 from reelbase.execution.handle import Handle, Reference
 from reelbase.execution.operation import Batched
@@ -110,6 +117,16 @@ class _Batch(Services[Batched]):
             raise TransactionFailed("not_run", f"There is no result of {call.function}: the batch {state}.")
         return call.parse(self._answers[place])
 
+    def _outcomes(self) -> list[tuple[Call[Any], Any]]:
+        """The calls with their results; None for one that does not fit, which its handle will tell."""
+        outcomes = []
+        for call, answer in zip(self._calls, self._answers or (), strict=True):
+            try:
+                outcomes.append((call, call.parse(answer)))
+            except UnexpectedAnswer:
+                outcomes.append((call, None))
+        return outcomes
+
     def _drop(self) -> None:
         if self._closed is None:
             self._closed = "was given up"
@@ -118,9 +135,14 @@ class _Batch(Services[Batched]):
 class Batch(_Batch):
     """A batch of `Reelbase`: sent at the end of its `with` block, or by `run`."""
 
-    def __init__(self, carry: Callable[[Call[list[Any]]], list[Any]]) -> None:
+    def __init__(
+        self,
+        carry: Callable[[Call[list[Any]]], list[Any]],
+        committed: Callable[[list[tuple[Call[Any], Any]]], None] | None = None,
+    ) -> None:
         super().__init__()
         self._carry_batch = carry
+        self._committed = committed
 
     def run(self) -> None:
         """Send the calls: all of them take effect, or none.
@@ -131,6 +153,8 @@ class Batch(_Batch):
         if self._calls:
             with self._running():
                 self._answers = self._carry_batch(call)
+            if self._committed is not None:
+                self._committed(self._outcomes())
 
     def __enter__(self) -> Self:
         return self
@@ -146,9 +170,14 @@ class Batch(_Batch):
 class AsyncBatch(_Batch):
     """A batch of `AsyncReelbase`: sent at the end of its `async with` block, or by `run`."""
 
-    def __init__(self, carry: Callable[[Call[list[Any]]], Awaitable[list[Any]]]) -> None:
+    def __init__(
+        self,
+        carry: Callable[[Call[list[Any]]], Awaitable[list[Any]]],
+        committed: Callable[[list[tuple[Call[Any], Any]]], Awaitable[None]] | None = None,
+    ) -> None:
         super().__init__()
         self._carry_batch = carry
+        self._committed = committed
 
     async def run(self) -> None:
         """Send the calls: all of them take effect, or none.
@@ -159,6 +188,8 @@ class AsyncBatch(_Batch):
         if self._calls:
             with self._running():
                 self._answers = await self._carry_batch(call)
+            if self._committed is not None:
+                await self._committed(self._outcomes())
 
     async def __aenter__(self) -> Self:
         return self

@@ -8,13 +8,16 @@ token, whatever signs them, and what it accepts is what it would have acted upon
 import base64
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from reelbase.errors import Answer, AuthenticationError
 from reelbase.execution.call import Call
 from reelbase.models import UserRole
+
+C = TypeVar("C")
+D = TypeVar("D")
 
 PROOF: Call[UserRole] = Call("user_role", {}, UserRole, idempotent=True)
 """A call that everyone may make, answered only where the key or token is good. It is marked as no read, so
@@ -23,28 +26,27 @@ that no cache answers it."""
 PROVEN_FOR = 300.0
 """Seconds after which a key or token is proven again: it may have been revoked."""
 
-# As much as the Data API allows for clocks that differ.
-_LEEWAY = 30
 _JWT_PARTS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A role of the database, and what policies read of the caller."""
+    """A role of the database, and the claims that policies read of the caller."""
 
     role: str
     claims: Mapping[str, Any] = field(repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict)
 
-    def check_times(self) -> None:
-        """Raises AuthenticationError, as the Data API does, when the token's time is over."""
-        expires = self.claims.get("exp")
-        if isinstance(expires, int | float) and expires + _LEEWAY < time.time():
-            raise AuthenticationError(
-                Answer(
-                    "JWT expired", sqlstate="PGRST303", status=401, hint="Use a client with a fresh token."
-                )
-            )
+
+@dataclass(frozen=True, slots=True)
+class Speaker(Generic[C, D]):
+    """Whom a client speaks for: `bearer` gives its key or token, `prove` makes a call with it.
+
+    `committed` is told the calls of a transaction that took effect, with their results.
+    """
+
+    bearer: Callable[[], str]
+    prove: Callable[[Call[UserRole]], C]
+    committed: Callable[[list[tuple[Call[Any], Any]]], D] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +57,51 @@ class Proven:
     at: float
 
     @property
-    def stale(self) -> bool:
-        return time.monotonic() - self.at > PROVEN_FOR
+    def good(self) -> bool:
+        """Whether it need not be proven again."""
+        expires = self.identity.claims.get("exp")
+        expired = isinstance(expires, int | float) and expires <= time.time()
+        return not expired and time.monotonic() - self.at <= PROVEN_FOR
 
 
-def proven(bearer: str, role: UserRole, headers: Mapping[str, str]) -> Proven:
-    """The identity behind a key or token which the Data API has just accepted, taking it for `role`."""
+class Known:
+    """The identities that have been proven, by key or token. Several clients may share it."""
+
+    def __init__(self) -> None:
+        self._proven: dict[str, Proven] = {}
+
+    def get(self, bearer: str) -> Identity | None:
+        known = self._proven.get(bearer)
+        return known.identity if known is not None and known.good else None
+
+    def add(self, bearer: str, role: UserRole) -> Identity:
+        """The Data API has just accepted the key or token, and takes it for `role`."""
+        self._proven = {known: proof for known, proof in self._proven.items() if proof.good}
+        proof = self._proven[bearer] = _proven(bearer, role)
+        return proof.identity
+
+
+def _proven(bearer: str, role: UserRole) -> Proven:
     claims = _claims(bearer)
     if claims is None:
-        # A key that is no JWT: the gateway has made it one of these two.
-        if role not in {UserRole.SERVICE_ROLE, UserRole.ANON}:
-            raise AuthenticationError(Answer(f"The API key stands for {role}, which no key can.", status=401))
-        claims = {"role": str(role)}
+        # A key that is no JWT: the gateway makes it one of these two.
+        claims = {"role": str(role) if role in {UserRole.SERVICE_ROLE, UserRole.ANON} else None}
     name = claims.setdefault("role", "anon")
-    if not isinstance(name, str):
-        raise AuthenticationError(Answer("The token's role is no text.", status=401))
-    return Proven(Identity(name, claims, headers), time.monotonic())
+    # Whom the Data API took the caller for is whom the claims describe: else it was asked with another token.
+    if not isinstance(name, str) or _role_of(name, claims) != role:
+        raise AuthenticationError(
+            Answer(f"The key or token is not one that stands for {role}, as the Data API says.", status=401)
+        )
+    return Proven(Identity(name, claims), time.monotonic())
+
+
+def _role_of(name: str, claims: Mapping[str, Any]) -> str:
+    """The platform's role of the claims, as `user_role` tells it."""
+    metadata = claims.get("app_metadata")
+    given = metadata.get("role") if isinstance(metadata, dict) else None
+    if name != UserRole.SERVICE_ROLE and given in {UserRole.ADMIN, UserRole.SERVICE_ACCOUNT}:
+        return str(given)
+    return name
 
 
 def _claims(bearer: str) -> dict[str, Any] | None:

@@ -35,7 +35,8 @@ class Options:
             "statement_timeout": milliseconds,
             "idle_in_transaction_session_timeout": milliseconds,
             "request.jwt.claims": _compact(identity.claims),
-            "request.headers": _compact(identity.headers),
+            # Nobody has made a request here.
+            "request.headers": "{}",
             "role": identity.role,
         }
         if server_version >= _HAS_TRANSACTION_TIMEOUT:

@@ -105,7 +105,7 @@ def _stats(
     now = {} if pool is None else pool.get_stats()
     return PoolStats(
         max_size=size,
-        size=now.get("pool_size", 0),
+        size=0 if pool is None or pool.closed else now.get("pool_size", 0),
         idle=now.get("pool_available", 0),
         waiting=now.get("requests_waiting", 0),
         requests=now.get("requests_num", 0),

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
@@ -15,10 +15,10 @@ from reelbase.models import UserRole
 from reelbase.transactions import failures
 from reelbase.transactions.catalog import Catalog
 from reelbase.transactions.deadline import Deadline
-from reelbase.transactions.identity import PROOF, Identity, Proven, proven
+from reelbase.transactions.identity import PROOF, Identity, Known, Speaker
 from reelbase.transactions.options import Options
 from reelbase.transactions.pool import AsyncConnection, AsyncPool, Connection, Pool, PoolStats
-from reelbase.transactions.state import COMMIT, COMMITTED, NUMBER, OUTCOME, ROLLED_BACK, Committed, State
+from reelbase.transactions.state import COMMIT, COMMITTED, NUMBER, OUTCOME, ROLLED_BACK, State
 from reelbase.transactions.transaction import AsyncTransaction, Transaction
 
 T = TypeVar("T")
@@ -29,33 +29,21 @@ _LOOK_AGAIN = 0.1
 _BEGIN: Call[None] = Call("begin", {}, type(None))
 
 
+AsyncSpeaker = Speaker[Awaitable[UserRole], Awaitable[None]]
+SyncSpeaker = Speaker[UserRole, None]
+
+
 class AsyncTransactions:
-    """Begins transactions for one client of asyncio.
+    """Begins transactions for clients of asyncio, on their common pool."""
 
-    `bearer` gives the key or token that the client speaks with; `prove` makes a call with it. `headers` are
-    those of the request that policies should believe, `committed` is told what a transaction has called.
-    """
-
-    def __init__(
-        self,
-        pool: AsyncPool,
-        bearer: Callable[[], str],
-        prove: Callable[[Call[UserRole]], Awaitable[UserRole]],
-        *,
-        headers: Mapping[str, str] | None = None,
-        committed: Committed | None = None,
-    ) -> None:
+    def __init__(self, pool: AsyncPool) -> None:
         self._pool = pool
-        self._bearer = bearer
-        self._prove = prove
-        self._headers = headers or {}
-        self._committed = committed
         self._catalog = Catalog()
-        self._proven: tuple[str, Proven] | None = None
+        self._known = Known()
 
     @asynccontextmanager
-    async def begin(self, options: Options) -> AsyncIterator[AsyncTransaction]:
-        identity = await self._identity()
+    async def begin(self, speaker: AsyncSpeaker, options: Options) -> AsyncIterator[AsyncTransaction]:
+        identity = await self._identity(speaker)
         connection, deadline = await self._begun(options, identity)
         tx = AsyncTransaction(State(connection, deadline, self._catalog), connection)
         done = False
@@ -68,14 +56,18 @@ class AsyncTransactions:
             deadline.close()
             self._pool.counts.ended(deadline.began, committed=done)
             await self._pool.give_back(connection)
-        if done and self._committed is not None:
-            self._committed(tx.state.calls)
+        if done and speaker.committed is not None:
+            await speaker.committed(tx.state.done)
 
     async def run(
-        self, work: Callable[[AsyncTransaction], Awaitable[T]], options: Options, attempts: int
+        self,
+        speaker: AsyncSpeaker,
+        work: Callable[[AsyncTransaction], Awaitable[T]],
+        options: Options,
+        attempts: int,
     ) -> T:
         async def once() -> T:
-            async with self.begin(options) as tx:
+            async with self.begin(speaker, options) as tx:
                 return await work(tx)
 
         retrying = tenacity.AsyncRetrying(**_again(attempts, self._pool.counts.retried))
@@ -88,19 +80,17 @@ class AsyncTransactions:
     async def close(self) -> None:
         await self._pool.close()
 
-    async def _identity(self) -> Identity:
+    async def _identity(self, speaker: AsyncSpeaker) -> Identity:
         """Who the client speaks for, proven by the Data API. Raises AuthenticationError."""
         while True:
-            bearer = self._bearer()
-            if self._proven is None or self._proven[0] != bearer or self._proven[1].stale:
-                role = await self._prove(PROOF)
-                if self._bearer() != bearer:
-                    # It was another token that has been proven.
-                    continue
-                self._proven = bearer, proven(bearer, role, self._headers)
-            identity = self._proven[1].identity
-            identity.check_times()
-            return identity
+            bearer = speaker.bearer()
+            known = self._known.get(bearer)
+            if known is not None:
+                return known
+            role = await speaker.prove(PROOF)
+            # A token that was renewed meanwhile is another one, and may be what was proven.
+            if speaker.bearer() == bearer:
+                return self._known.add(bearer, role)
 
     async def _begun(self, options: Options, identity: Identity) -> tuple[AsyncConnection, Deadline]:
         # Connections in the pool may have died since their last use; what fails before anything has happened
@@ -172,28 +162,16 @@ class AsyncTransactions:
 
 
 class Transactions:
-    """Begins transactions for one client of synchronous code; see AsyncTransactions."""
+    """Begins transactions for clients of synchronous code, on their common pool."""
 
-    def __init__(
-        self,
-        pool: Pool,
-        bearer: Callable[[], str],
-        prove: Callable[[Call[UserRole]], UserRole],
-        *,
-        headers: Mapping[str, str] | None = None,
-        committed: Committed | None = None,
-    ) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._bearer = bearer
-        self._prove = prove
-        self._headers = headers or {}
-        self._committed = committed
         self._catalog = Catalog()
-        self._proven: tuple[str, Proven] | None = None
+        self._known = Known()
 
     @contextmanager
-    def begin(self, options: Options) -> Iterator[Transaction]:
-        identity = self._identity()
+    def begin(self, speaker: SyncSpeaker, options: Options) -> Iterator[Transaction]:
+        identity = self._identity(speaker)
         connection, deadline = self._begun(options, identity)
         tx = Transaction(State(connection, deadline, self._catalog), connection)
         done = False
@@ -206,12 +184,14 @@ class Transactions:
             deadline.close()
             self._pool.counts.ended(deadline.began, committed=done)
             self._pool.give_back(connection)
-        if done and self._committed is not None:
-            self._committed(tx.state.calls)
+        if done and speaker.committed is not None:
+            speaker.committed(tx.state.done)
 
-    def run(self, work: Callable[[Transaction], T], options: Options, attempts: int) -> T:
+    def run(
+        self, speaker: SyncSpeaker, work: Callable[[Transaction], T], options: Options, attempts: int
+    ) -> T:
         def once() -> T:
-            with self.begin(options) as tx:
+            with self.begin(speaker, options) as tx:
                 return work(tx)
 
         retrying = tenacity.Retrying(**_again(attempts, self._pool.counts.retried))
@@ -224,19 +204,17 @@ class Transactions:
     def close(self) -> None:
         self._pool.close()
 
-    def _identity(self) -> Identity:
+    def _identity(self, speaker: SyncSpeaker) -> Identity:
         """Who the client speaks for, proven by the Data API. Raises AuthenticationError."""
         while True:
-            bearer, known = self._bearer(), self._proven
-            if known is None or known[0] != bearer or known[1].stale:
-                role = self._prove(PROOF)
-                if self._bearer() != bearer:
-                    # It was another token that has been proven.
-                    continue
-                known = self._proven = bearer, proven(bearer, role, self._headers)
-            identity = known[1].identity
-            identity.check_times()
-            return identity
+            bearer = speaker.bearer()
+            known = self._known.get(bearer)
+            if known is not None:
+                return known
+            role = speaker.prove(PROOF)
+            # A token that was renewed meanwhile is another one, and may be what was proven.
+            if speaker.bearer() == bearer:
+                return self._known.add(bearer, role)
 
     def _begun(self, options: Options, identity: Identity) -> tuple[Connection, Deadline]:
         # Connections in the pool may have died since their last use; what fails before anything has happened

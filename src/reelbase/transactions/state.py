@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
@@ -33,7 +33,7 @@ class State:
         self.connection = connection
         self.catalog = catalog
         self.deadline = deadline
-        self.calls: list[Call[Any]] = []
+        self.done: list[tuple[Call[Any], Any]] = []
         self.number: str | None = None
         self.used_directly = False
         self.ended: str | None = None
@@ -61,8 +61,9 @@ class State:
             raise RuntimeError("a call always has one row")
         answer, number = row
         self.number = number or self.number
-        self.calls.append(call)
-        return call.parse(answer)
+        result = call.parse(answer)
+        self.done.append((call, result))
+        return result
 
     @contextmanager
     def translated(self, call: Call[Any]) -> Iterator[None]:
@@ -134,9 +135,6 @@ class State:
 
 COMMITTED = "has been committed"
 ROLLED_BACK = "has been rolled back"
-
-Committed = Callable[[list[Call[Any]]], None]
-"""Told what was called in a transaction that has been committed."""
 
 
 def refuse_watch(_: Watch) -> NoReturn:
