@@ -1,22 +1,23 @@
 """Two jobs, each made by several calls that take effect together: in a batch, and in a transaction."""
 
-from reelbase import ElementSpec, ElementType, Job, NotFound, Reelbase
+from reelbase import Conflict, ElementSpec, ElementType, Job, Reelbase
 from reelbase.transactions import Transaction
 
 
-def text(content: str) -> ElementSpec:
-    return ElementSpec(type=ElementType.TEXT, text_content=content, width="100%", height="100%")
+def text(content: str, place: int | None = None) -> ElementSpec:
+    return ElementSpec(type=ElementType.TEXT, text_content=content, width="100%", element_order=place)
 
 
 def sequel(tx: Transaction, first: Job) -> Job:
     job = tx.jobs.create("mp4", first.width, first.height, estimated_duration=1)
     try:
         with tx.savepoint():
-            tx.jobs.cancel(job.id)
-            tx.elements.delete(first.id)
-    except NotFound:
-        print("The savepoint undid it: the job is", tx.jobs.get(job.id).status)
-    tx.elements.add(job.id, text(f"After {first.id}"))
+            tx.elements.add(job.id, text(f"After {first.id}", place=0))
+            tx.elements.add(job.id, text("The End", place=0))
+    except Conflict as error:
+        # Both are undone, and the transaction goes on.
+        print(error)
+        tx.elements.add_many(job.id, [text(f"After {first.id}"), text("The End")])
     return job
 
 

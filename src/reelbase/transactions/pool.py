@@ -140,7 +140,7 @@ class AsyncPool:
 
     def __init__(self, database_url: str | None, size: int) -> None:
         self._url = checked(database_url)
-        self._size = size
+        self.size = size
         self._pool: AsyncConnectionPool[AsyncConnection] | None = None
         self._pid = os.getpid()
         self._closed = False
@@ -153,10 +153,10 @@ class AsyncPool:
         try:
             connection = await pool.getconn(seconds)
         except PoolTimeout as error:
-            if self._taken < self._size:
+            if self._taken < self.size:
                 # None can be made: the reason is worth more than the time that passed.
                 await (await self.connect()).close()
-            raise _exhausted(self._size, seconds) from error
+            raise _exhausted(self.size, seconds) from error
         except PoolClosed as error:
             raise _closed() from error
         self._taken += 1
@@ -180,7 +180,7 @@ class AsyncPool:
                 self._url,
                 kwargs=dict(_CONNECTION),
                 min_size=0,
-                max_size=self._size,
+                max_size=self.size,
                 max_idle=_MAX_IDLE,
                 open=False,
                 name="reelbase",
@@ -198,7 +198,7 @@ class AsyncPool:
             raise unreachable(error) from error
 
     def stats(self) -> PoolStats:
-        return _stats(self._pool, self._size, self.counts)
+        return _stats(self._pool, self.size, self.counts)
 
     async def close(self) -> None:
         self._closed = True
@@ -211,7 +211,7 @@ class Pool:
 
     def __init__(self, database_url: str | None, size: int) -> None:
         self._url = checked(database_url)
-        self._size = size
+        self.size = size
         self._pool: ConnectionPool[Connection] | None = None
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -225,10 +225,10 @@ class Pool:
         try:
             connection = pool.getconn(seconds)
         except PoolTimeout as error:
-            if self._taken < self._size:
+            if self._taken < self.size:
                 # None can be made: the reason is worth more than the time that passed.
                 self.connect().close()
-            raise _exhausted(self._size, seconds) from error
+            raise _exhausted(self.size, seconds) from error
         except PoolClosed as error:
             raise _closed() from error
         with self._lock:
@@ -255,7 +255,7 @@ class Pool:
                     self._url,
                     kwargs=dict(_CONNECTION),
                     min_size=0,
-                    max_size=self._size,
+                    max_size=self.size,
                     max_idle=_MAX_IDLE,
                     open=True,
                     name="reelbase",
@@ -272,7 +272,7 @@ class Pool:
             raise unreachable(error) from error
 
     def stats(self) -> PoolStats:
-        return _stats(self._pool, self._size, self.counts)
+        return _stats(self._pool, self.size, self.counts)
 
     def close(self) -> None:
         with self._lock:

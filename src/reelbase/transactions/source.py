@@ -93,8 +93,9 @@ class AsyncTransactions:
                 return self._known.add(bearer, role)
 
     async def _begun(self, options: Options, identity: Identity) -> tuple[AsyncConnection, Deadline]:
-        # Connections in the pool may have died since their last use; what fails before anything has happened
-        # is tried on another one.
+        # All connections in the pool may have died since their last use; what fails before anything has
+        # happened is tried on another one.
+        left = self._pool.size
         while True:
             connection = await self._pool.take(options.timeout)
             deadline = Deadline(options.timeout)
@@ -105,8 +106,9 @@ class AsyncTransactions:
                 deadline.close()
                 lost = connection.closed and not deadline.over
                 await self._discard(connection)
-                if not lost:
-                    raise _not_begun(error) from error
+                if not lost or left == 0:
+                    raise _not_begun(error, lost=lost) from error
+                left -= 1
             except BaseException:
                 deadline.close()
                 await self._discard(connection)
@@ -217,8 +219,9 @@ class Transactions:
                 return self._known.add(bearer, role)
 
     def _begun(self, options: Options, identity: Identity) -> tuple[Connection, Deadline]:
-        # Connections in the pool may have died since their last use; what fails before anything has happened
-        # is tried on another one.
+        # All connections in the pool may have died since their last use; what fails before anything has
+        # happened is tried on another one.
+        left = self._pool.size
         while True:
             connection = self._pool.take(options.timeout)
             deadline = Deadline(options.timeout)
@@ -229,8 +232,9 @@ class Transactions:
                 deadline.close()
                 lost = connection.closed and not deadline.over
                 self._discard(connection)
-                if not lost:
-                    raise _not_begun(error) from error
+                if not lost or left == 0:
+                    raise _not_begun(error, lost=lost) from error
+                left -= 1
             except BaseException:
                 deadline.close()
                 self._discard(connection)
@@ -285,8 +289,8 @@ class Transactions:
         return bool(status == "committed")
 
 
-def _not_begun(error: psycopg.Error) -> ReelbaseError:
-    return failures.call_failed(error, _BEGIN)
+def _not_begun(error: psycopg.Error, *, lost: bool) -> ReelbaseError:
+    return failures.unreachable(error) if lost else failures.call_failed(error, _BEGIN)
 
 
 def _again(attempts: int, count: Callable[[], None]) -> dict[str, Any]:
