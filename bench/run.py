@@ -1,7 +1,7 @@
 """What reelbase costs, beside a floor in the same run.
 
     make bench                   all of it
-    make bench ARGS=latency      one part: calls, cache, latency, rpc, claims or start
+    make bench ARGS=latency      one part: calls, cache, latency, rpc, claims, batches or start
 
 Everything runs on an ephemeral localbase on this machine, so client and server share its cores. Times are
 medians; CPU is the client process's own (user and system) per call, the server being another process.
@@ -10,6 +10,7 @@ medians; CPU is the client process's own (user and system) per call, the server 
 import argparse
 import asyncio
 
+from batches import batches
 from cache import cache
 from calls import calls
 from claims import claims
@@ -18,7 +19,7 @@ from rpc import rpc
 from stack import stack
 from start import start
 
-PARTS = ("calls", "cache", "latency", "rpc", "claims", "start")
+PARTS = ("calls", "cache", "latency", "rpc", "claims", "batches", "start")
 
 
 def main() -> None:
@@ -37,6 +38,8 @@ def main() -> None:
             rpc(settings)
         if "claims" in parts:
             claims(settings)
+        if "batches" in parts:
+            batches(settings)
     if "start" in parts:
         start()
 

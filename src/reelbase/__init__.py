@@ -18,14 +18,17 @@ from reelbase.errors import (
     LeaseLost,
     NotFound,
     PermissionDenied,
+    PoolExhausted,
     Problem,
     RateLimited,
     ReelbaseError,
     ServerFault,
     TransactionConflict,
+    TransactionFailed,
     UnexpectedAnswer,
     WrongLoop,
 )
+from reelbase.execution.handle import Handle
 from reelbase.execution.identity import TokenProvider
 from reelbase.execution.signing import SigningKey
 from reelbase.execution.telemetry import CallReport, Hooks, correlation
@@ -127,6 +130,7 @@ __all__ = [
     "EventType",
     "EventsMissing",
     "FitMode",
+    "Handle",
     "HealthCheck",
     "HealthCheckName",
     "HealthFinding",
@@ -158,6 +162,7 @@ __all__ = [
     "MetricThreshold",
     "NotFound",
     "PermissionDenied",
+    "PoolExhausted",
     "Problem",
     "ProcessingStep",
     "QueueState",
@@ -191,6 +196,7 @@ __all__ = [
     "TimelineStep",
     "TokenProvider",
     "TransactionConflict",
+    "TransactionFailed",
     "UnexpectedAnswer",
     "UrlAccess",
     "UrlAccessGroup",

@@ -9,6 +9,7 @@ import warnings
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
@@ -20,9 +21,11 @@ from reelbase.cache.handle import AsyncCacheHandle, CacheHandle
 from reelbase.cache.identity import Identity as CacheIdentity
 from reelbase.cache.identity import identify
 from reelbase.cache.layer import AsyncCachedCarry, CachedCarry
-from reelbase.cache.tags import tags_of_event
+from reelbase.cache.tags import tags_of_event, tags_of_write
 from reelbase.errors import ConfigurationError
+from reelbase.execution.batch import AsyncBatch, Batch
 from reelbase.execution.call import Call
+from reelbase.execution.database import AsyncDatabase, Database
 from reelbase.execution.identity import Identity, Secret, TokenProvider, renewing, renewing_async
 from reelbase.execution.operation import Async, M, Sync
 from reelbase.execution.rest import AsyncRestExecutor, RestExecutor
@@ -45,10 +48,18 @@ if TYPE_CHECKING:
 
     from reelbase.execution.signing import SigningKey
 
+    # Of the extra `transactions`.
+    from reelbase.transactions import AsyncTransaction, Isolation, PoolStats, Transaction
+    from reelbase.transactions.options import Options
+    from reelbase.transactions.source import AsyncSpeaker, SyncSpeaker
+
 DEFAULT_TIMEOUT = 10.0
 DEFAULT_SLOW_CALL = 1.0
 LIVE_BEAT = 10.0
 POLLING_BEAT = 1.0
+POOL_SIZE = 4
+TRANSACTION_TIMEOUT = 5.0
+ATTEMPTS = 5
 
 T = TypeVar("T")
 
@@ -56,6 +67,9 @@ _Wires = tuple[Callable[[Call[Any]], Any], Callable[[Watch], Any]]
 """What carries calls, and what follows events."""
 
 _Invalidate = Callable[[Iterable[str]], Awaitable[None]]
+
+_Done = list[tuple[Call[Any], Any]]
+"""Calls that took effect, with their results."""
 
 
 class _Client(Services[M], ABC):
@@ -66,6 +80,9 @@ class _Client(Services[M], ABC):
     `timeout` is seconds that a call may take, repeats included; one of `slow_call` seconds or more is logged
     as slow. `signing_key` signs watch tokens, for backends. `on_call` is called after each call. With a
     `cache`, which several clients may share, reads may be as old as docs/concepts/cache.md says.
+
+    Transactions go to `database_url`, with `pool_size` connections at most, and take `transaction_timeout`
+    seconds at most unless told otherwise. Nothing connects there before the first one.
     """
 
     def __init__(
@@ -80,6 +97,9 @@ class _Client(Services[M], ABC):
         slow_call: float = DEFAULT_SLOW_CALL,
         on_call: Hook | None = None,
         cache: Cache | None = None,
+        database_url: str | None = None,
+        pool_size: int = POOL_SIZE,
+        transaction_timeout: float = TRANSACTION_TIMEOUT,
     ) -> None:
         # Under the same names, so that a traceback that shows local variables shows none of them.
         key, access_token = Secret(key), None if access_token is None else Secret(access_token)
@@ -92,6 +112,8 @@ class _Client(Services[M], ABC):
         self._telemetry = Telemetry(slow_call=slow_call, address=url)
         if on_call is not None:
             self._telemetry.hooks.after(on_call)
+        self._database = self._connections(database_url, pool_size)
+        self._transaction_timeout = transaction_timeout
         self._connect(_checked(timeout))
         self._offer()
 
@@ -176,10 +198,15 @@ class _Client(Services[M], ABC):
             executor.forget()
             warn(f"unclosed client {self!r}{self._place}", ResourceWarning, source=self)
 
+    @abstractmethod
+    def _connections(self, database_url: str | None, size: int) -> Any:
+        """The database that transactions go to. Nothing connects yet."""
+
     @classmethod
     def from_env(cls, key: KeyName = "service_role") -> Self:
         """A client from the environment and `.env`. Raises ConfigurationError."""
         settings = Settings.load()
+        address = settings.database_url
         return cls(
             settings.supabase_url,
             settings.key(key),
@@ -187,12 +214,25 @@ class _Client(Services[M], ABC):
             signing_key=settings.signing_key() if key == "service_role" else None,
             timeout=settings.reelbase_timeout,
             slow_call=settings.reelbase_slow_call,
+            database_url=address.get_secret_value() if address else None,
+            pool_size=settings.reelbase_pool_size,
+            transaction_timeout=settings.reelbase_transaction_timeout,
             cache=Cache.from_setting(settings.reelbase_cache.get_secret_value()),
         )
+
+    def _options(self, timeout: float | None, isolation: "Isolation | None") -> "Options":
+        from reelbase.transactions.options import Options  # noqa: PLC0415  # needs the extra
+
+        return Options(self._transaction_timeout if timeout is None else timeout, isolation)
 
 
 class AsyncReelbase(_Client[Async]):
     """reelbase for asyncio; of one event loop. Use it as `async with`, or call `aclose`."""
+
+    _database: AsyncDatabase
+
+    def _connections(self, database_url: str | None, size: int) -> AsyncDatabase:
+        return AsyncDatabase(database_url, size)
 
     def _connect(self, timeout: float) -> None:
         self._executor = AsyncRestExecutor(self._url, self._identity, timeout=timeout)
@@ -226,12 +266,65 @@ class AsyncReelbase(_Client[Async]):
         """The plain supabase-py client, for what reelbase does not do; made when it is first asked for."""
         return self._executor.supabase
 
+    def transaction(
+        self, *, timeout: float | None = None, isolation: "Isolation | None" = None
+    ) -> AbstractAsyncContextManager["AsyncTransaction"]:
+        """All that happens inside takes effect together, or not at all.
+
+        `tx` has the services of the client, for the same caller, and takes one connection. `timeout` is
+        seconds from begin to end; `isolation` the database's own level, read committed, unless given.
+        Raises TransactionFailed, PoolExhausted, ConfigurationError without `database_url`.
+        """
+        return self._database.transactions.begin(self._speaker(), self._options(timeout, isolation))
+
+    async def run_transaction(
+        self,
+        work: "Callable[[AsyncTransaction], Awaitable[T]]",
+        *,
+        attempts: int = ATTEMPTS,
+        timeout: float | None = None,  # noqa: ASYNC109  # of the transaction, on both sides
+        isolation: "Isolation | None" = None,
+    ) -> T:
+        """What `work` returns, run in a transaction, and again when that was in conflict with another one.
+
+        `work` is run from its beginning up to `attempts` times, after deadlocks, serialization failures and
+        broken connections: what it does besides must bear that.
+        """
+        return await self._database.transactions.run(
+            self._speaker(), work, self._options(timeout, isolation), attempts
+        )
+
+    def batch(self) -> AsyncBatch:
+        """Many calls in one request, all or none; later ones may use results of earlier ones.
+
+        Sent at the end of the block, unless it raises. Needs no connection to the database.
+        """
+        return AsyncBatch(self._carry)
+
+    def pool_stats(self) -> "PoolStats":
+        """Connections that transactions have, and what became of transactions so far."""
+        return self._database.transactions.stats()
+
+    def _speaker(self) -> "AsyncSpeaker":
+        from reelbase.transactions.identity import Speaker  # noqa: PLC0415  # needs the extra
+
+        # Token and calls of one identity: of another's, the database would be told the wrong caller.
+        identity, cached = self._identity, self._cached
+
+        async def committed(done: "_Done") -> None:
+            if cached is not None:
+                await cached.invalidate(_changed_by(done))
+
+        return Speaker(lambda: identity.token, self._carry, committed)
+
     async def aclose(self) -> None:
         """Close all connections and streams. Harmless when done twice."""
         if self._feeds is not None:
             await self._feeds.close()
         if self._cached is not None and not self._is_guest:
             await self._cached.close()
+        if not self._is_guest:
+            await self._database.close()
         await self._executor.close()
 
     async def __aenter__(self) -> Self:
@@ -245,6 +338,11 @@ class AsyncReelbase(_Client[Async]):
 
 class Reelbase(_Client[Sync]):
     """reelbase for synchronous code. Use it as `with`, or call `close`."""
+
+    _database: Database
+
+    def _connections(self, database_url: str | None, size: int) -> Database:
+        return Database(database_url, size)
 
     def _connect(self, timeout: float) -> None:
         self._executor = RestExecutor(self._url, self._identity, timeout=timeout)
@@ -278,10 +376,62 @@ class Reelbase(_Client[Sync]):
         """The plain supabase-py client, for what reelbase does not do; made when it is first asked for."""
         return self._executor.supabase
 
+    def transaction(
+        self, *, timeout: float | None = None, isolation: "Isolation | None" = None
+    ) -> AbstractContextManager["Transaction"]:
+        """All that happens inside takes effect together, or not at all.
+
+        `tx` has the services of the client, for the same caller, and takes one connection. `timeout` is
+        seconds from begin to end; `isolation` the database's own level, read committed, unless given.
+        Raises TransactionFailed, PoolExhausted, ConfigurationError without `database_url`.
+        """
+        return self._database.transactions.begin(self._speaker(), self._options(timeout, isolation))
+
+    def run_transaction(
+        self,
+        work: "Callable[[Transaction], T]",
+        *,
+        attempts: int = ATTEMPTS,
+        timeout: float | None = None,
+        isolation: "Isolation | None" = None,
+    ) -> T:
+        """What `work` returns, run in a transaction, and again when that was in conflict with another one.
+
+        `work` is run from its beginning up to `attempts` times, after deadlocks, serialization failures and
+        broken connections: what it does besides must bear that.
+        """
+        return self._database.transactions.run(
+            self._speaker(), work, self._options(timeout, isolation), attempts
+        )
+
+    def batch(self) -> Batch:
+        """Many calls in one request, all or none; later ones may use results of earlier ones.
+
+        Sent at the end of the block, unless it raises. Needs no connection to the database.
+        """
+        return Batch(self._carry)
+
+    def pool_stats(self) -> "PoolStats":
+        """Connections that transactions have, and what became of transactions so far."""
+        return self._database.transactions.stats()
+
+    def _speaker(self) -> "SyncSpeaker":
+        from reelbase.transactions.identity import Speaker  # noqa: PLC0415  # needs the extra
+
+        # Token and calls of one identity: of another's, the database would be told the wrong caller.
+        identity, cached = self._identity, self._cached
+
+        def committed(done: "_Done") -> None:
+            if cached is not None:
+                cached.invalidate(_changed_by(done))
+
+        return Speaker(identity.fresh, self._carry, committed)
+
     def close(self) -> None:
         """Close all connections, streams and the background thread. Harmless when done twice."""
         if not self._is_guest:
             self._loop.close()
+            self._database.close()
         elif self._feeds is not None and self._feeds.in_use and not self._loop.closed:
             self._loop.run(self._feeds.close())
         if self._cached is not None and not self._is_guest:
@@ -337,6 +487,10 @@ def _who(url: str, identity: Identity) -> Callable[[], CacheIdentity]:
         return known[0][1]
 
     return who
+
+
+def _changed_by(done: _Done) -> frozenset[str]:
+    return frozenset().union(*(tags_of_write(call.changes, result) for call, result in done))
 
 
 def _endpoint(url: str, identity: Identity, token: Callable[[], Awaitable[str]]) -> RealtimeEndpoint:

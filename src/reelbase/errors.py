@@ -5,11 +5,13 @@
     ├── ClientClosed              the client was closed before
     ├── WrongLoop                 the client belongs to another event loop
     ├── ConnectionFailed          no answer: refused, reset, unreachable
+    │   └── PoolExhausted         all connections to the database are in use
     ├── CallTimeout               no answer in time, here or in the database
     ├── UnexpectedAnswer          an answer that does not fit the operation
     ├── EventsMissing             the log no longer goes back that far
     ├── JobUnfinished             a job took longer than somebody would wait; `job`
     ├── JobFailed                 a job did not end well, and was checked; `job`
+    ├── TransactionFailed         a transaction or batch itself, not a call in it; `reason`, `committed`
     └── CallRefused               the server said no; `error` tells programs why
         ├── AuthenticationError   the key or token is not accepted
         ├── PermissionDenied      the caller may not do this
@@ -28,7 +30,7 @@ SQLSTATE's class, else the HTTP status: `CallRefused.best_class`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
     from reelbase.models.job import Job
@@ -49,11 +51,13 @@ __all__ = [
     "LeaseLost",
     "NotFound",
     "PermissionDenied",
+    "PoolExhausted",
     "Problem",
     "RateLimited",
     "ReelbaseError",
     "ServerFault",
     "TransactionConflict",
+    "TransactionFailed",
     "UnexpectedAnswer",
     "WrongLoop",
 ]
@@ -79,6 +83,8 @@ class ReelbaseError(Exception):
         """Attempts after the first."""
         self.correlation_id: str | None = None
         """What the server saw as x-correlation-id, and stands in the log records of this client."""
+        self.call: int | None = None
+        """Which call of a batch it was, from 0."""
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}" if self.hint else self.message
@@ -100,6 +106,10 @@ class ConnectionFailed(ReelbaseError):
     """The server could not be reached, or the connection broke before it answered."""
 
     transient = True
+
+
+class PoolExhausted(ConnectionFailed):
+    """No connection to the database became free in time: other transactions hold them all."""
 
 
 class CallTimeout(ReelbaseError):
@@ -128,6 +138,33 @@ class JobFailed(ReelbaseError):
     def __init__(self, message: str, job: "Job") -> None:
         super().__init__(message)
         self.job = job
+
+
+FailureReason = Literal["timeout", "connection_lost", "aborted", "busy", "ended", "not_run"]
+
+
+class TransactionFailed(ReelbaseError):
+    """The transaction itself failed, or was used wrongly.
+
+    `reason` is `timeout` (it lasted longer than its time), `connection_lost`, `aborted` (an earlier call in
+    it failed, and it was used on), `busy` (another task has a savepoint open), `ended` (used after its end)
+    or `not_run` (a batch has not been sent). `committed` tells whether its changes are there; None when that
+    could not be found out.
+    """
+
+    def __init__(
+        self,
+        reason: FailureReason,
+        message: str,
+        *,
+        committed: bool | None = False,
+        transient: bool = False,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.reason: FailureReason = reason
+        self.committed = committed
+        self.transient = transient
 
 
 class UnexpectedAnswer(ReelbaseError):

@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     reelbase_timeout: Annotated[float, Field(gt=0, le=300)] = 10.0
     reelbase_cache: SecretStr = SecretStr("off")
     """`off`, `memory`, or the address of a Redis, which may hold a password."""
+    database_url: SecretStr | None = None
+    reelbase_pool_size: Annotated[int, Field(ge=1, le=100)] = 4
+    reelbase_transaction_timeout: Annotated[float, Field(gt=0, le=300)] = 5.0
 
     @field_validator("supabase_url")
     @classmethod

@@ -18,7 +18,11 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 @pytest.fixture
 def environment(own_target: Target, tmp_path: Path) -> dict[str, str]:
-    settings = {"SUPABASE_URL": own_target.url, "SUPABASE_SERVICE_ROLE_KEY": own_target.service_role_key}
+    settings = {
+        "SUPABASE_URL": own_target.url,
+        "SUPABASE_SERVICE_ROLE_KEY": own_target.service_role_key,
+        "DATABASE_URL": own_target.db_url,
+    }
     return {**os.environ, **settings, "HOME": str(tmp_path)}
 
 

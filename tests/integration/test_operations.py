@@ -1,16 +1,21 @@
-"""What the client sends and what it makes of the answers: each operation once over real HTTP, in both modes.
+"""What the client sends and what it makes of the answers: each operation once, in every mode.
 
+Over real HTTP for synchronous and asynchronous code, in a transaction of its own, and in a batch of its own.
 The rules themselves are tested beside the functions.
 """
 
+import inspect
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from ipaddress import ip_address, ip_network
+from typing import Any, NoReturn, TypeVar
 from uuid import uuid4
 
 import pytest
 
 from reelbase import (
+    AsyncReelbase,
     ClaimedJob,
     ClaimOutcome,
     ClaimStatus,
@@ -18,6 +23,7 @@ from reelbase import (
     ElementState,
     ElementType,
     EventType,
+    InvalidArgument,
     Job,
     JobSpec,
     JobStatus,
@@ -26,6 +32,7 @@ from reelbase import (
     NotFound,
     ProcessingStep,
     RateLimited,
+    Reelbase,
     Severity,
     StorageOperationSpec,
     StorageOperationType,
@@ -33,9 +40,110 @@ from reelbase import (
     UrlAccessSpec,
     UserRole,
 )
+from reelbase.execution.call import Call
+from reelbase.execution.operation import Async, operation
+from reelbase.realtime.watch import Watch
+from reelbase.services.table import Services
 from support import AnyClient, Target, done, text
 
 HOUR = timedelta(hours=1)
+T = TypeVar("T")
+
+_EXCLUSIVE = "its lease outlives no batch"
+_OWN_PACE = "maintenance works at its own pace"
+NOT_IN_BATCHES = {
+    "acquire_event_consumer": _EXCLUSIVE,
+    "commit_event_consumer": _EXCLUSIVE,
+    "release_event_consumer": _EXCLUSIVE,
+    "seek_event_consumer": _EXCLUSIVE,
+    "delete_event_consumer": _EXCLUSIVE,
+    "check_rate_limit": "a refused batch would take its count back",
+    "rescue_stalled_jobs": _OWN_PACE,
+    "refresh_job_statistics": _OWN_PACE,
+    "cleanup_old_jobs": _OWN_PACE,
+    "cleanup_old_metrics": _OWN_PACE,
+    "enforce_data_retention": _OWN_PACE,
+    "verify_database_schema": _OWN_PACE,
+    "database_health": _OWN_PACE,
+}
+
+
+class EachInATransaction(Services[Async]):
+    """Carries every call in a transaction of its own."""
+
+    def __init__(self, client: AsyncReelbase) -> None:
+        super().__init__(self._carry, _no_watch)
+        self._client = client
+
+    async def _carry(self, call: Call[T]) -> T:
+        async with self._client.transaction() as tx:
+            return await tx._carry(call)
+
+
+class EachInABatch(Services[Async]):
+    """Carries every call in a batch of its own; what no batch runs is refused there, and carried alone."""
+
+    def __init__(self, client: AsyncReelbase) -> None:
+        super().__init__(self._carry, _no_watch)
+        self._client = client
+
+    async def _carry(self, call: Call[T]) -> T:
+        batch = self._client.batch()
+        handle = batch._add(call)
+        if call.function not in NOT_IN_BATCHES:
+            await batch.run()
+            return handle.result()
+        with pytest.raises(InvalidArgument, match=f'a batch can run, not "{call.function}"'):
+            await batch.run()
+        return await self._client._carry(call)  # type: ignore[no-any-return]
+
+
+def _no_watch(_: Watch) -> NoReturn:
+    raise NotImplementedError
+
+
+@pytest.fixture(params=["sync", "async", "transaction", "batch"])
+async def client(request: pytest.FixtureRequest, target: Target) -> AsyncIterator[AnyClient]:
+    """A backend's services, once in each mode."""
+    async for services in _in_mode(request.param, target):
+        yield services
+
+
+@pytest.fixture(params=["sync", "async", "transaction", "batch"])
+async def own_client(request: pytest.FixtureRequest, own_target: Target) -> AsyncIterator[AnyClient]:
+    """A backend's services on a database of their own, once in each mode."""
+    async for services in _in_mode(request.param, own_target):
+        yield services
+
+
+async def _in_mode(mode: str, target: Target) -> AsyncIterator[AnyClient]:
+    if mode == "sync":
+        with Reelbase(target.url, target.service_role_key) as synchronous:
+            yield synchronous
+        return
+    async with AsyncReelbase(
+        target.url, target.service_role_key, database_url=target.db_url, transaction_timeout=60
+    ) as asynchronous:
+        match mode:
+            case "transaction":
+                yield EachInATransaction(asynchronous)
+            case "batch":
+                yield EachInABatch(asynchronous)
+            case _:
+                yield asynchronous
+
+
+def test_every_operation__has_its_turn_here() -> None:
+    source = inspect.getsource(inspect.getmodule(_in_mode) or _in_mode)
+    services: Any = Services(print, print)
+    missing = [
+        f"{group}.{name}"
+        for group, service in vars(services).items()
+        for name, member in vars(type(service)).items()
+        if isinstance(member, operation) and f"client.{group}.{name}(" not in source
+    ]
+
+    assert missing == []
 
 
 async def claimed(client: AnyClient, **properties: object) -> ClaimedJob:
@@ -145,6 +253,18 @@ async def test_progress__is_calculated_from_the_steps(client: AnyClient) -> None
     assert (await done(client.jobs.get(taken.job.id))).progress_percentage == 35
 
 
+async def test_step__follows_the_progress_that_is_told(client: AnyClient) -> None:
+    job = await done(client.jobs.create("mp4", 64, 64))
+    element = await done(client.elements.add(job.id, text()))
+    await done(client.jobs.update_status(job.id, JobStatus.PROCESSING))
+    moved = await done(client.jobs.update_progress(job.id, 30, current_step=ProcessingStep.ENCODING))
+    step = await done(client.timeline.start(job.id, ProcessingStep.ENCODING))
+
+    assert (moved.progress_percentage, moved.current_step) == (30, ProcessingStep.ENCODING)
+    assert await done(client.timeline.get(job.id)) == [step]
+    assert await done(client.elements.list(job.id)) == [element]
+
+
 async def test_elements__are_composed_and_followed(client: AnyClient) -> None:
     job = await done(client.jobs.create("mp4", 64, 64))
     added = await done(client.elements.add_many(job.id, [text("a", z_index=3), text("b"), text("c")]))
@@ -207,18 +327,18 @@ async def test_queue__takes_failures_and_what_is_given_back(client: AnyClient) -
 
 
 @pytest.mark.local_stack
-async def test_queue__is_paused_and_rescued_as_a_whole(own_target: Target) -> None:
-    async with own_target.service() as client:
-        job = await client.jobs.create("mp4", 64, 64)
+async def test_queue__is_paused_and_rescued_as_a_whole(own_target: Target, own_client: AnyClient) -> None:
+    client = own_client
+    job = await done(client.jobs.create("mp4", 64, 64))
 
-        assert (await client.queue.pause()).paused
-        assert await client.queue.claim("tester") == []
-        resumed = await client.queue.resume()
-        await client.queue.claim("tester")
-        with own_target.connect() as session:
-            session.execute("update job_claims set lease_expires_at = now()")
-        stuck = await client.queue.state()
-        rescued = await client.queue.rescue_stalled()
+    assert (await done(client.queue.pause())).paused
+    assert await done(client.queue.claim("tester")) == []
+    resumed = await done(client.queue.resume())
+    await done(client.queue.claim("tester"))
+    with own_target.connect() as session:
+        session.execute("update job_claims set lease_expires_at = now()")
+    stuck = await done(client.queue.state())
+    rescued = await done(client.queue.rescue_stalled())
 
     assert (resumed.paused, resumed.waiting, resumed.oldest_available_at) == (False, 1, job.available_at)
     assert (stuck.running, stuck.expired) == (1, 1)
@@ -374,38 +494,38 @@ async def test_metrics__are_recorded_judged_and_read(client: AnyClient) -> None:
 
 
 @pytest.mark.local_stack
-async def test_analytics__are_there_before_anything_happens_and_after(own_target: Target) -> None:
-    async with own_target.service() as client:
-        empty = await client.analytics.job_statistics()
-        idle = await client.analytics.system_stats()
-        taken = await claimed(client)
-        step = await client.timeline.start(taken.job.id, ProcessingStep.ENCODING, claim=taken.claim)
-        await client.timeline.complete(step.id, cpu_usage=150, memory_usage=2**30, claim=taken.claim)
-        await client.queue.complete(taken.job.id, taken.claim, output_size=5)
-        counted = await client.analytics.refresh()
-        statistics = await client.analytics.job_statistics()
-        steps = await client.analytics.processing_metrics()
-        stats = await client.analytics.system_stats()
+async def test_analytics__are_there_before_anything_happens_and_after(own_client: AnyClient) -> None:
+    client = own_client
+    empty = await done(client.analytics.job_statistics())
+    idle = await done(client.analytics.system_stats())
+    taken = await claimed(client)
+    step = await done(client.timeline.start(taken.job.id, ProcessingStep.ENCODING, claim=taken.claim))
+    await done(client.timeline.complete(step.id, cpu_usage=150, memory_usage=2**30, claim=taken.claim))
+    await done(client.queue.complete(taken.job.id, taken.claim, output_size=5))
+    counted = await done(client.analytics.refresh())
+    statistics = await done(client.analytics.job_statistics())
+    steps = await done(client.analytics.processing_metrics())
+    stats = await done(client.analytics.system_stats())
 
     assert (empty.created, empty.success_rate, empty.days) == (0, None, ())
     assert (idle.pending, idle.hours) == (0, ())
     assert counted.more is False
     assert (statistics.created, statistics.completed, statistics.success_rate) == (1, 1, 100)
     assert (statistics.output_bytes, sum(day.completed for day in statistics.days)) == (5, 1)
-    assert [(done.step, done.peak_memory_usage) for done in steps] == [(ProcessingStep.ENCODING, 2**30)]
+    assert [(ended.step, ended.peak_memory_usage) for ended in steps] == [(ProcessingStep.ENCODING, 2**30)]
     assert (stats.completed_24h, stats.workers, stats.produced_bytes) == (1, 1, 5)
 
 
 @pytest.mark.local_stack
-async def test_maintenance__removes_and_looks(own_target: Target) -> None:
-    async with own_target.service() as client:
-        await client.jobs.create("mp4", 64, 64)
+async def test_maintenance__removes_and_looks(own_client: AnyClient) -> None:
+    client = own_client
+    await done(client.jobs.create("mp4", 64, 64))
 
-        assert await client.maintenance.cleanup_old_jobs() == 0
-        assert await client.maintenance.cleanup_old_metrics(days=1) == 0
-        assert "jobs" in [kept.table_name for kept in await client.maintenance.enforce_retention()]
-        assert isinstance(await client.maintenance.verify_schema(), list)
-        health = await client.maintenance.health()
+    assert await done(client.maintenance.cleanup_old_jobs()) == 0
+    assert await done(client.maintenance.cleanup_old_metrics(days=1)) == 0
+    assert "jobs" in [kept.table_name for kept in await done(client.maintenance.enforce_retention())]
+    assert isinstance(await done(client.maintenance.verify_schema()), list)
+    health = await done(client.maintenance.health())
 
     assert health.queue == {"pending": 1, "processing": 0, "stalled": 0}
     assert health.problems == ()

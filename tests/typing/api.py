@@ -18,6 +18,7 @@ from reelbase import (
     ElementSpec,
     EventConsumer,
     EventPage,
+    Handle,
     HealthReport,
     Job,
     JobDetails,
@@ -44,6 +45,7 @@ from reelbase import (
 )
 from reelbase.execution.paging import AsyncListing
 from reelbase.realtime.stream import AsyncEventStream, EventStream
+from reelbase.transactions import AsyncTransaction, PoolStats, Transaction
 
 
 def synchronous(client: Reelbase, job_id: UUID, element: ElementSpec, job: JobSpec) -> None:
@@ -133,6 +135,52 @@ async def asynchronous(client: AsyncReelbase, job_id: UUID, element: ElementSpec
         assert_type(event, JobEvent)
 
 
+def transactions(client: Reelbase, job_id: UUID) -> None:
+    with client.transaction(timeout=1, isolation="serializable") as tx:
+        assert_type(tx, Transaction)
+        assert_type(tx.jobs.get(job_id), Job)
+        assert_type(tx.elements.list(job_id), list[Element])
+        with tx.savepoint() as nothing:
+            assert_type(nothing, None)
+        tx.rollback()
+    assert_type(client.run_transaction(lambda tx: tx.jobs.get(job_id)), Job)
+    assert_type(client.pool_stats(), PoolStats)
+
+
+async def asynchronous_transactions(client: AsyncReelbase, job_id: UUID) -> None:
+    async def work(tx: AsyncTransaction) -> list[Element]:
+        return await tx.elements.list(job_id)
+
+    async with client.transaction() as tx:
+        assert_type(tx, AsyncTransaction)
+        assert_type(await tx.jobs.get(job_id), Job)
+        async with tx.savepoint():
+            await tx.rollback()
+    assert_type(await client.run_transaction(work, attempts=2), list[Element])
+    assert_type(client.pool_stats(), PoolStats)
+
+
+def batches(client: Reelbase, element: ElementSpec) -> None:
+    with client.batch() as batch:
+        job = batch.jobs.create("mp4", 64, 64)
+        assert_type(job, Handle[Job])
+        assert_type(job.ref.id, UUID)
+        elements = batch.elements.list(job.ref.id)
+        assert_type(elements, Handle[list[Element]])
+        assert_type(elements.ref[0].id, UUID)
+        assert_type(batch.elements.add(job["id"], element), Handle[Element])
+        _ = batch.jobs.watch  # type: ignore[arg-type]  # pyright: ignore[reportAttributeAccessIssue]
+    assert_type(job.result(), Job)
+
+
+async def asynchronous_batches(client: AsyncReelbase, element: ElementSpec) -> None:
+    async with client.batch() as batch:
+        made = batch.jobs.create_video("mp4", 64, 64, elements=[element])
+        assert_type(made, Handle[VideoJob])
+        assert_type(made.ref.job.id, UUID)
+    assert_type(made.result(), VideoJob)
+
+
 def refused(client: Reelbase, job_id: UUID) -> None:
     """Each ignore must be needed: warn_unused_ignores is on."""
     client.jobs.get()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -140,4 +188,10 @@ def refused(client: Reelbase, job_id: UUID) -> None:
     client.queue.complete(job_id)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     client.queue.claim("w", lease=60)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.access.grouped_by("moon")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.transaction(isolation="none")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with client.batch() as batch:
+        batch.jobs.get("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        job = batch.jobs.create("mp4", 64, 64)
+        batch.jobs.get(job)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        batch.jobs.get(job.ref.status)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.jobs.update_status(job_id, "done")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

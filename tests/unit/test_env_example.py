@@ -6,7 +6,7 @@ from pathlib import Path
 from reelbase import Settings
 
 ROOT = Path(__file__).parents[2]
-OTHERS = {"DATABASE_URL"}
+OTHERS: set[str] = set()
 
 
 def test_env_example__lists_every_setting() -> None:

@@ -205,9 +205,7 @@ class CachedCarry(_Caching):
 class AsyncCachedCarry(_Caching):
     """For `AsyncReelbase`; of one event loop. `close` it."""
 
-    def __init__(
-        self, carry: Callable[[Call[Any]], Awaitable[Any]], cache: Cache, who: Who
-    ) -> None:
+    def __init__(self, carry: Callable[[Call[Any]], Awaitable[Any]], cache: Cache, who: Who) -> None:
         super().__init__(cache, who)
         self._carry = carry
         self._flights = AsyncFlights(cache.memory.holds)
@@ -215,9 +213,7 @@ class AsyncCachedCarry(_Caching):
         self._host: AsyncCachedCarry | None = None
         self._closed = False
 
-    def speaking_as(
-        self, carry: Callable[[Call[Any]], Awaitable[Any]], who: Who
-    ) -> "AsyncCachedCarry":
+    def speaking_as(self, carry: Callable[[Call[Any]], Awaitable[Any]], who: Who) -> "AsyncCachedCarry":
         """The same layer for somebody else; it ends with this one."""
         guest = copy.copy(self)
         guest._carry, guest._who, guest._host = carry, who, self  # noqa: SLF001  # its own copy

@@ -1,7 +1,7 @@
 """A Call: one use of an SQL function, as data."""
 
 import json
-from collections.abc import Hashable, Mapping, Sized
+from collections.abc import Callable, Hashable, Mapping, Sized
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
@@ -41,9 +41,9 @@ class Call(Generic[T]):
         """Whether carrying the call twice has the effect of carrying it once."""
         return self.reads is not None or self.idempotent
 
-    def payload(self) -> dict[str, Any]:
-        """The arguments as JSON values."""
-        return {name: _json(value) for name, value in self.arguments.items() if value is not None}
+    def payload(self, unknown: Callable[[Any], Any] | None = None) -> dict[str, Any]:
+        """The arguments as JSON values; `unknown` gives one for what JSON does not know."""
+        return {name: _json(value, unknown) for name, value in self.arguments.items() if value is not None}
 
     def body(self) -> bytes:
         """The arguments as a JSON object. Raises InvalidArgument when one is no JSON."""
@@ -103,8 +103,8 @@ class Call(Generic[T]):
         return {name: _shown(value) for name, value in self.arguments.items() if value is not None}
 
 
-def _json(value: Any) -> Any:
-    return to_jsonable_python(_plain(value), exclude_none=True)
+def _json(value: Any, unknown: Callable[[Any], Any] | None) -> Any:
+    return to_jsonable_python(_plain(value), exclude_none=True, fallback=unknown)
 
 
 def _plain(value: Any) -> Any:

@@ -1,9 +1,11 @@
-"""From one definition of an operation to its synchronous and asynchronous method.
+"""From one definition of an operation to its synchronous, asynchronous and batched method.
 
 A service's method builds a Call; `@operation` makes it a method that carries the call, in the way of the
 client that the service belongs to. The mode is a type parameter of the service, so type checkers see
-`client.jobs.get(id)` as `Job` on `Reelbase` and as an awaitable of `Job` on `AsyncReelbase`.
-`@listing` does the same for lists, which come in pages, `@stream` for methods that follow events.
+`client.jobs.get(id)` as `Job` on `Reelbase`, as an awaitable of `Job` on `AsyncReelbase`, and as a
+`Handle[Job]` on a batch.
+`@listing` does the same for lists, which come in pages, `@stream` for methods that follow events; a batch has
+no streams.
 """
 
 from collections.abc import Callable, Coroutine
@@ -11,6 +13,7 @@ from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from reelbase.execution.call import Call
+from reelbase.execution.handle import Handle
 from reelbase.execution.paging import AsyncListing, L, paged
 from reelbase.realtime.stream import AsyncEventStream, EventStream
 from reelbase.realtime.watch import Watch
@@ -24,7 +27,11 @@ class Async:
     """Mode of `AsyncReelbase`: methods return awaitables."""
 
 
-M = TypeVar("M", Sync, Async)
+class Batched:
+    """Mode of a batch: methods return handles of results that are not there yet."""
+
+
+M = TypeVar("M", Sync, Async, Batched)
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -50,6 +57,8 @@ class operation(Generic[P, T]):  # noqa: N801  # used as a decorator, named like
     def __get__(self, instance: Service[Sync], owner: type) -> Callable[P, T]: ...
     @overload
     def __get__(self, instance: Service[Async], owner: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    @overload
+    def __get__(self, instance: Service[Batched], owner: type) -> Callable[P, Handle[T]]: ...
     def __get__(self, instance: Service[Any] | None, owner: type) -> Any:
         if instance is None:
             return self
@@ -70,6 +79,8 @@ class listing(operation[P, L]):  # noqa: N801  # used as a decorator, named like
     def __get__(self, instance: Service[Sync], owner: type) -> Callable[P, L]: ...
     @overload
     def __get__(self, instance: Service[Async], owner: type) -> Callable[P, AsyncListing[L]]: ...
+    @overload
+    def __get__(self, instance: Service[Batched], owner: type) -> Callable[P, Handle[L]]: ...
     def __get__(self, instance: Service[Any] | None, owner: type) -> Any:
         if instance is None:
             return self

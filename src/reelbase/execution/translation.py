@@ -1,7 +1,7 @@
 """The one place where a reply becomes a result, or an error of ours."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -9,7 +9,14 @@ from typing import Any, TypeVar
 
 from pydantic_core import from_json
 
-from reelbase.errors import Answer, CallRefused, CallTimeout, ReelbaseError, UnexpectedAnswer
+from reelbase.errors import (
+    Answer,
+    CallRefused,
+    CallTimeout,
+    InvalidArgument,
+    ReelbaseError,
+    UnexpectedAnswer,
+)
 from reelbase.execution.arguments import at_fault
 from reelbase.execution.call import Call
 from reelbase.execution.transport import Reply
@@ -31,7 +38,19 @@ def _refusal(call: Call[Any], reply: Reply) -> ReelbaseError:
         return UnexpectedAnswer(
             f"The server sent the call elsewhere (HTTP {reply.status}).", hint="Check SUPABASE_URL."
         )
-    answer = read_answer(reply)
+    return refusal(read_answer(reply), call)
+
+
+def sendable(call: Call[Any], unknown: Callable[[Any], Any] | None = None) -> dict[str, Any]:
+    """A call's arguments as JSON values. Raises InvalidArgument where there is none."""
+    try:
+        return call.payload(unknown)
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgument(Answer(f"An argument cannot be sent as JSON ({error}).")) from error
+
+
+def refusal(answer: Answer, call: Call[Any]) -> ReelbaseError:
+    """The error that an answer becomes, whatever brought it: the Data API or a connection of our own."""
     if answer.sqlstate == "57014":
         return _statement_timeout(answer)
     return CallRefused.best_class(answer)(_named(answer, call))
@@ -60,7 +79,7 @@ def read_answer(reply: Reply) -> Answer:
     The Data API's are objects with code, message, details and hint; a gateway's are of any kind.
     """
     said = _object(reply.body)
-    details = _details(said.get("details"))
+    details = details_of(said.get("details"))
     if not said and reply.body.strip():
         details = {"text": reply.body[:_SHOWN_LENGTH].decode(errors="replace")}
     code = said.get("code")
@@ -87,7 +106,7 @@ def _object(body: bytes) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def _details(details: Any) -> dict[str, Any]:
+def details_of(details: Any) -> dict[str, Any]:
     """`detail` of our functions is a JSON object; Postgres's own is a sentence."""
     if isinstance(details, Mapping):
         return dict(details)
