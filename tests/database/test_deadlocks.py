@@ -18,7 +18,7 @@ from sql import Session, row, rows
 pytestmark = [pytest.mark.local_stack, pytest.mark.timeout(300)]
 
 TEXT = {"type": "text", "text_content": "x"}
-TURNS = 4
+TURNS = 2
 
 
 class Stage:
