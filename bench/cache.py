@@ -4,7 +4,7 @@ import asyncio
 import time
 from uuid import UUID
 
-from calls import measured, measured_async
+from measuring import measured, measured_async
 
 from reelbase import AsyncReelbase, Cache, Reelbase
 from reelbase.cache import Lifetimes
