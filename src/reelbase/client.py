@@ -315,7 +315,8 @@ class AsyncReelbase(_Client[Async]):
             if cached is not None:
                 await cached.invalidate(_changed_by(done))
 
-        return Speaker(lambda: identity.token, self._carry, committed)
+        # Not `identity.token`: before the provider is asked, that is the key, and the key is its host's.
+        return Speaker(identity.fresh_async, self._carry, committed)
 
     async def aclose(self) -> None:
         """Close all connections and streams. Harmless when done twice."""
@@ -484,6 +485,9 @@ def _who(url: str, identity: Identity) -> Callable[[], CacheIdentity]:
         if not known or known[0][0] != token:
             speaks_for_key = identity.speaks_for_key
             known[:] = [(token, identify(url, identity.key, None if speaks_for_key else token))]
+        if identity.due_in() == 0:
+            # The provider is about to be asked, and who it speaks for is not known before: nothing is cached.
+            return replace(known[0][1], expires_at=0.0)
         return known[0][1]
 
     return who

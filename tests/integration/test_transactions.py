@@ -1010,3 +1010,27 @@ def test_fresh_process(target: Target, program: str) -> None:
     )
 
     assert (result.returncode, result.stdout, result.stderr) == (0, "well\n", "")
+
+
+async def test_guest_whose_token_is_provided__never_speaks_as_its_host(target: Target) -> None:
+    """Its first act is a transaction, after one of its host's: nothing has asked the provider yet."""
+    user_id = uuid4()
+    async with connected(target) as host:
+        theirs = await host.jobs.create("mp4", 64, 64)
+        async with host.transaction() as tx:
+            assert await tx.security.user_role() == "service_role"
+
+        guest = host.as_user(lambda: target.token(sub=str(user_id)))
+        async with guest.transaction() as tx:
+            assert await tx.security.user_role() == "authenticated"
+            assert not await tx.security.can_subscribe_to_job(theirs.id)
+
+
+def test_guest_whose_token_is_provided__never_speaks_as_its_host_in_synchronous_code(target: Target) -> None:
+    with Reelbase(target.url, target.service_role_key, database_url=target.db_url) as host:
+        with host.transaction() as tx:
+            assert tx.security.user_role() == "service_role"
+
+        guest = host.as_user(lambda: target.token(sub=str(uuid4())))
+        with guest.transaction() as tx:
+            assert tx.security.user_role() == "authenticated"

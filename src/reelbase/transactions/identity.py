@@ -16,6 +16,7 @@ from reelbase.errors import Answer, AuthenticationError
 from reelbase.execution.call import Call
 from reelbase.models import UserRole
 
+B = TypeVar("B")
 C = TypeVar("C")
 D = TypeVar("D")
 
@@ -38,13 +39,14 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Speaker(Generic[C, D]):
-    """Whom a client speaks for: `bearer` gives its key or token, `prove` makes a call with it.
+class Speaker(Generic[B, C, D]):
+    """Whom a client speaks for: `bearer` gives its key or token, valid for a while, and `prove` makes a
+    call with it.
 
     `committed` is told the calls of a transaction that took effect, with their results.
     """
 
-    bearer: Callable[[], str]
+    bearer: Callable[[], B]
     prove: Callable[[Call[UserRole]], C]
     committed: Callable[[list[tuple[Call[Any], Any]]], D] | None = None
 

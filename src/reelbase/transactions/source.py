@@ -29,8 +29,8 @@ _LOOK_AGAIN = 0.1
 _BEGIN: Call[None] = Call("begin", {}, type(None))
 
 
-AsyncSpeaker = Speaker[Awaitable[UserRole], Awaitable[None]]
-SyncSpeaker = Speaker[UserRole, None]
+AsyncSpeaker = Speaker[Awaitable[str], Awaitable[UserRole], Awaitable[None]]
+SyncSpeaker = Speaker[str, UserRole, None]
 
 
 class AsyncTransactions:
@@ -83,13 +83,13 @@ class AsyncTransactions:
     async def _identity(self, speaker: AsyncSpeaker) -> Identity:
         """Who the client speaks for, proven by the Data API. Raises AuthenticationError."""
         while True:
-            bearer = speaker.bearer()
+            bearer = await speaker.bearer()
             known = self._known.get(bearer)
             if known is not None:
                 return known
             role = await speaker.prove(PROOF)
             # A token that was renewed meanwhile is another one, and may be what was proven.
-            if speaker.bearer() == bearer:
+            if await speaker.bearer() == bearer:
                 return self._known.add(bearer, role)
 
     async def _begun(self, options: Options, identity: Identity) -> tuple[AsyncConnection, Deadline]:
