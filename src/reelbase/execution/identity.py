@@ -21,6 +21,8 @@ TokenProvider = Callable[[], str | Awaitable[str]]
 too."""
 
 _MARGIN = 60.0
+# No server takes it: until its provider is asked, an identity is nobody, and not the key that others share.
+_UNASKED = "no-token-yet"
 # What changes when a token is renewed, while the one it speaks for stays the same.
 _PASSING_CLAIMS = {"iat", "exp", "nbf", "jti", "amr", "auth_time"}
 
@@ -50,7 +52,7 @@ class Identity:
         self._lock = threading.Lock()
         self._turn: asyncio.Lock | None = None
         self._due: float | None = None
-        self.token: str = Secret(key if access_token is None else access_token)
+        self.token: str = Secret(_UNASKED if token_provider else access_token or key)
         """What goes into Authorization; after `fresh`, valid for a while."""
         if token_provider is not None:
             forks.register(self)
@@ -92,7 +94,7 @@ class Identity:
 
     def due_in(self) -> float | None:
         """Seconds until the token should be renewed; None if it cannot or need not be."""
-        if self._provider is None or (self.token != self.key and self._due is None):
+        if self._provider is None or (self.token != _UNASKED and self._due is None):
             return None
         return 0.0 if self._due is None else max(0.0, self._due - time.time())
 
