@@ -14,6 +14,7 @@ from reelbase.realtime.sequence import Sequence, Verdict
 def event(seq: int, kind: EventType = EventType.JOB_PROGRESS, *, is_terminal: bool = False) -> JobEvent:
     return JobEvent(
         id=seq,
+        xid=seq,
         job_id=UUID(int=1),
         user_id=None,
         seq=seq,

@@ -7,7 +7,7 @@ from typing import Any
 
 from reelbase.errors import EventsMissing, ReelbaseError
 from reelbase.execution.call import Call
-from reelbase.models import Job, JobEvent
+from reelbase.models import AnyJobEvent, Job, JobEvent
 from reelbase.realtime.live import LiveRows
 from reelbase.realtime.sequence import Sequence, Verdict
 from reelbase.realtime.watch import Watch
@@ -91,10 +91,10 @@ async def _is_over(watch: Watch, carry: Carry, sequence: Sequence) -> bool:
     return job.is_terminal and job.event_seq <= sequence.last_seq
 
 
-def _read(watch: Watch, after_seq: int) -> Call[list[JobEvent]]:
+def _read(watch: Watch, after_seq: int) -> Call[list[AnyJobEvent]]:
     return Call(
         "read_job_events",
         {"job_id": watch.job_id, "after_seq": after_seq, "max_events": _PAGE},
-        list[JobEvent],
+        list[AnyJobEvent],
         reads=("events", watch.job_id),
     )

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from reelbase.execution.call import Call
 from reelbase.execution.operation import M, Service, listing, operation
-from reelbase.models import EventPage, EventType, JobEvent, JobStatus
+from reelbase.models import AnyJobEvent, EventPage, EventType, JobStatus
 
 
 class Events(Service[M]):
@@ -19,7 +19,7 @@ class Events(Service[M]):
         after_seq: int = 0,
         max_events: int = 500,
         types: Iterable[EventType] | None = None,
-    ) -> Call[list[JobEvent]]:
+    ) -> Call[list[AnyJobEvent]]:
         """The events of a job after a `seq`, in order, at most `max_events` (up to 1000)."""
         return Call(
             "read_job_events",
@@ -29,7 +29,7 @@ class Events(Service[M]):
                 "max_events": max_events,
                 "types": None if types is None else tuple(types),
             },
-            list[JobEvent],
+            list[AnyJobEvent],
             reads=("events", job_id),
         )
 
