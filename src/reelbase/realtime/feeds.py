@@ -1,13 +1,16 @@
 """The streams of a client: opened here, and remembered, so that they end with it."""
 
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from reelbase.models import JobEvent
 from reelbase.realtime.clock import Clock
 from reelbase.realtime.endpoint import LivePath, RealtimeEndpoint
 from reelbase.realtime.hub import Hub
 from reelbase.realtime.logs import JobLog, WholeLog
+from reelbase.realtime.nudges import Nudges
+from reelbase.realtime.source import Source, Table
 from reelbase.realtime.stream import AsyncEventStream, Carry, Surroundings
 from reelbase.realtime.watch import Subject, Watch
 
@@ -49,6 +52,16 @@ class Feeds:
         events = AsyncEventStream(log, log.order, self._around)
         self._streams.add(events)
         return events
+
+    @asynccontextmanager
+    async def nudges(self, table: Table) -> AsyncIterator[Nudges]:
+        """Nudges whenever a table has new rows."""
+        source, nudges = Source(table), Nudges(self._around.clock)
+        self._hub.listen(source, nudges)
+        try:
+            yield nudges
+        finally:
+            self._hub.ignore(source, nudges)
 
     async def close(self) -> None:
         """End all streams, of guests too."""

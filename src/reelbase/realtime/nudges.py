@@ -1,0 +1,39 @@
+"""Nudges: for those who read a table themselves and only want to know when it is worth it."""
+
+import asyncio
+
+from reelbase.models import JobEvent
+from reelbase.realtime.clock import Clock
+
+_POLLING_SECONDS = 1.0
+
+
+class Nudges:
+    """A listener that wakes whoever waits. How many rows there were, it does not say: the table does."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._changed = asyncio.Event()
+        self._is_up = False
+
+    async def wait(self, seconds: float = 10.0) -> None:
+        """Until rows were written, or the live connection came up, or so many seconds have passed.
+
+        Without a live connection one second is the longest.
+        """
+        if not self._is_up:
+            seconds = min(seconds, _POLLING_SECONDS)
+        await self._clock.wait(self._changed, self._clock.now() + seconds)
+        self._changed.clear()
+
+    def up(self) -> None:
+        self._is_up = True
+        self._changed.set()
+
+    def down(self, reason: str) -> None:
+        self._is_up = False
+        # Whoever waits goes on at the beat of those without a live connection.
+        self._changed.set()
+
+    def row(self, event: JobEvent | None) -> None:
+        self._changed.set()
