@@ -124,6 +124,7 @@ from reelbase.models import (
     read_event,
 )
 from reelbase.services.running import AsyncRunningJob, RunningJob
+from reelbase.realtime.state import ConnectionPhase, ConnectionState
 from reelbase.settings import Settings
 
 __all__ = [
@@ -144,6 +145,8 @@ __all__ = [
     "ConfigurationError",
     "Conflict",
     "ConnectionFailed",
+    "ConnectionPhase",
+    "ConnectionState",
     "DatabaseHealth",
     "Element",
     "ElementAdded",
