@@ -207,7 +207,7 @@ WAYS: Mapping[str, Callable[[Row], JobEvent]] = {
     "JSON": lambda given: EVENTS.validate_json(json.dumps([given]))[0],
     "values": lambda given: EVENTS.validate_python([given])[0],
     "page": lambda given: EventPage.model_validate(
-        {"items": [given], "next_cursor": "c", "more": False}
+        {"items": [given], "next_cursor": "c", "more": False, "horizon": "900"}
     ).items[0],
     "packed": lambda given: EVENTS.validate_json(EVENTS.dump_json([read_event(given)], warnings="error"))[0],
     "dumped": lambda given: read_event(read_event(given).model_dump(mode="json")),

@@ -256,6 +256,8 @@ class EventPage(Listing[AnyJobEvent]):
 
     next_cursor: str
     more: bool
+    horizon: int
+    """The first transaction that was still open: what has a lower `xid` is in the log, or comes no more."""
 
     def onward(self) -> Mapping[str, Any] | None:
         return {"after": self.next_cursor} if self.more else None
