@@ -30,8 +30,7 @@ async def watchers(settings: dict[str, str]) -> None:
             streams = {job.id: client.jobs.watch(job.id) for job in jobs}
             arrived: dict[tuple[UUID, Decimal], float] = {}
             tasks = [asyncio.create_task(note(stream, arrived)) for stream in streams.values()]
-            while not all(s.connection_state.phase is ConnectionPhase.LIVE for s in streams.values()):
-                await asyncio.sleep(0.05)
+            await asyncio.gather(*(live(stream) for stream in streams.values()))
             ready, weight = time.perf_counter() - began, resident() - before
             sent = await change(settings["DB_URL"], list(streams))
             await asyncio.sleep(1)
@@ -46,6 +45,14 @@ async def watchers(settings: dict[str, str]) -> None:
     print(f"commit to watcher, p50  {statistics.median(lags) * 1e3:7.1f} ms")
     print(f"commit to watcher, p99  {lags[int(len(lags) * 0.99)] * 1e3:7.1f} ms")
     print(f"pushed                  {pushed:7} of {len(sent)}")
+
+
+async def live(stream: AsyncEventStream) -> None:
+    """Wait until rows come by push."""
+    is_live = asyncio.Event()
+    stream.on_connection_state(lambda state: state.phase is ConnectionPhase.LIVE and is_live.set())
+    if stream.connection_state.phase is not ConnectionPhase.LIVE:
+        await is_live.wait()
 
 
 async def note(stream: AsyncEventStream, arrived: dict[tuple[UUID, Decimal], float]) -> None:

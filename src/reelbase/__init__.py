@@ -13,8 +13,8 @@ from reelbase.errors import (
     EventsMissing,
     InvalidArgument,
     InvalidTransition,
+    JobFailed,
     JobUnfinished,
-    JobUnsuccessful,
     LeaseLost,
     NotFound,
     PermissionDenied,
@@ -34,6 +34,7 @@ from reelbase.execution.signing import SigningKey
 from reelbase.execution.telemetry import CallReport, Hooks, correlation
 from reelbase.models import (
     AnyJobEvent,
+    AttemptFailed,
     ClaimedJob,
     ClaimOutcome,
     ClaimState,
@@ -66,7 +67,6 @@ from reelbase.models import (
     JobDay,
     JobDetails,
     JobEvent,
-    JobFailed,
     JobHour,
     JobPage,
     JobPaused,
@@ -123,14 +123,15 @@ from reelbase.models import (
     VideoJob,
     read_event,
 )
-from reelbase.services.running import AsyncRunningJob, RunningJob
 from reelbase.realtime.state import ConnectionPhase, ConnectionState
+from reelbase.services.running import AsyncRunningJob, RunningJob
 from reelbase.settings import Settings
 
 __all__ = [
     "AnyJobEvent",
     "AsyncReelbase",
     "AsyncRunningJob",
+    "AttemptFailed",
     "AuthenticationError",
     "Cache",
     "CacheStats",
@@ -192,7 +193,6 @@ __all__ = [
     "JobStatusChanged",
     "JobStatusData",
     "JobUnfinished",
-    "JobUnsuccessful",
     "LeaseLost",
     "LevelStats",
     "Lifetimes",

@@ -10,7 +10,7 @@
     ├── UnexpectedAnswer          an answer that does not fit the operation
     ├── EventsMissing             the log no longer goes back that far
     ├── JobUnfinished             a job took longer than somebody would wait; `job`
-    ├── JobUnsuccessful           a job did not end well, and was checked; `job`
+    ├── JobFailed                 a job did not end well, and was checked; `job`
     ├── TransactionFailed         a transaction or batch itself, not a call in it; `reason`, `committed`
     └── CallRefused               the server said no; `error` tells programs why
         ├── AuthenticationError   the key or token is not accepted
@@ -46,8 +46,8 @@ __all__ = [
     "EventsMissing",
     "InvalidArgument",
     "InvalidTransition",
+    "JobFailed",
     "JobUnfinished",
-    "JobUnsuccessful",
     "LeaseLost",
     "NotFound",
     "PermissionDenied",
@@ -132,7 +132,7 @@ class JobUnfinished(ReelbaseError):
         self.job = job
 
 
-class JobUnsuccessful(ReelbaseError):
+class JobFailed(ReelbaseError):
     """A job ended, and not in `completed`."""
 
     def __init__(self, message: str, job: "Job") -> None:

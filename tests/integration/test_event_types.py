@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from reelbase import (
+    AttemptFailed,
     ClaimOutcome,
     ElementAdded,
     ElementRemoved,
@@ -18,7 +19,6 @@ from reelbase import (
     JobCreated,
     JobCreatedData,
     JobEvent,
-    JobFailed,
     JobPaused,
     JobProgressed,
     JobResumed,
@@ -79,7 +79,7 @@ STORY: list[type[JobEvent]] = [
     JobPaused,
     JobResumed,
     JobStatusChanged,
-    JobFailed,
+    AttemptFailed,
     JobStatusChanged,
     JobStatusChanged,
     JobStatusChanged,
@@ -93,7 +93,7 @@ STORY: list[type[JobEvent]] = [
     StorageOperationLogged,
     UrlAccessed,
     StepCompleted,
-    JobFailed,
+    AttemptFailed,
 ]
 
 

@@ -11,10 +11,10 @@ from reelbase import (
     AsyncRunningJob,
     InvalidArgument,
     Job,
+    JobFailed,
     JobSpec,
     JobStatus,
     JobUnfinished,
-    JobUnsuccessful,
     NotFound,
     ResponseType,
     RunningJob,
@@ -75,7 +75,7 @@ async def test_failed_job__is_returned_and_raises_when_checked(
     failed = await running
 
     assert failed.status is JobStatus.FAILED
-    with pytest.raises(JobUnsuccessful, match="failed: No codec") as caught:
+    with pytest.raises(JobFailed, match="failed: No codec") as caught:
         failed.check()
     assert caught.value.job is failed
 

@@ -11,6 +11,7 @@ from reelbase import (
     AnyJobEvent,
     AsyncReelbase,
     AsyncRunningJob,
+    AttemptFailed,
     ClaimedJob,
     ClaimState,
     DatabaseHealth,
@@ -27,7 +28,6 @@ from reelbase import (
     JobCreated,
     JobDetails,
     JobEvent,
-    JobFailed,
     JobPage,
     JobPaused,
     JobResumed,
@@ -106,7 +106,7 @@ def events(row: dict[str, Any], job: Job) -> None:
         assert_type(event.data, StepData)
         assert_type(carrying(event, job).job, Job)
     match event:
-        case JobFailed():
+        case AttemptFailed():
             assert_type(event.data, JobStatusData)
         case StepCompleted(data=StepData(success=False)):
             assert_type(event, StepCompleted)
@@ -119,8 +119,8 @@ def events(row: dict[str, Any], job: Job) -> None:
 def narrowed(event: JobEvent) -> None:
     """The class of an event tells the type of its data."""
     match event:
-        case JobFailed():
-            assert_type(event, JobFailed)
+        case AttemptFailed():
+            assert_type(event, AttemptFailed)
             assert_type(event.data.error_message, str | None)
         case JobStatusChanged(data=JobStatusData(output_url=str(url))):
             assert_type(event.data.from_status, JobStatus)

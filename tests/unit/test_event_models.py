@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from reelbase import (
     AnyJobEvent,
+    AttemptFailed,
     ElementAdded,
     ElementData,
     ElementRemoved,
@@ -25,7 +26,6 @@ from reelbase import (
     JobCreated,
     JobCreatedData,
     JobEvent,
-    JobFailed,
     JobPaused,
     JobProgressed,
     JobResumed,
@@ -96,7 +96,7 @@ KINDS: list[tuple[str, Row, type[JobEvent], Model | Row]] = [
             "rescue_count": 0,
             "available_at": "2026-11-20T10:00:00.5+00:00",
         },
-        JobFailed,
+        AttemptFailed,
         JobStatusData(
             from_status=JobStatus.PROCESSING,
             attempt=ClaimOutcome.RETRIED,
@@ -255,10 +255,10 @@ def test_data__of_a_newer_database_is_taken() -> None:
 @pytest.mark.parametrize(
     ("status", "data", "expected"),
     [
-        ("failed", {"from": "processing"}, JobFailed),
-        ("timeout", {"from": "processing"}, JobFailed),
-        ("pending", {"from": "processing", "attempt": "rescued", "error_code": "worker_lost"}, JobFailed),
-        ("pending", {"from": "processing", "error_message": "It broke."}, JobFailed),
+        ("failed", {"from": "processing"}, AttemptFailed),
+        ("timeout", {"from": "processing"}, AttemptFailed),
+        ("pending", {"from": "processing", "attempt": "rescued", "error_code": "worker_lost"}, AttemptFailed),
+        ("pending", {"from": "processing", "error_message": "It broke."}, AttemptFailed),
         ("pending", {"from": "processing", "attempt": "released"}, JobStatusChanged),
         ("pending", {"from": "failed"}, JobStatusChanged),
         ("processing", {"from": "pending", "error_code": None}, JobStatusChanged),

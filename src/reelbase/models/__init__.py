@@ -21,6 +21,7 @@ from reelbase.models.base import Model, Page
 from reelbase.models.element import Element, ElementPage, ElementSpec, ElementState, ElementType, FitMode
 from reelbase.models.event import (
     AnyJobEvent,
+    AttemptFailed,
     ElementAdded,
     ElementRemoved,
     ElementUpdated,
@@ -29,7 +30,6 @@ from reelbase.models.event import (
     EventType,
     JobCreated,
     JobEvent,
-    JobFailed,
     JobPaused,
     JobProgressed,
     JobResumed,
@@ -88,6 +88,7 @@ from reelbase.models.video import JobDetails, VideoJob
 
 __all__ = [
     "AnyJobEvent",
+    "AttemptFailed",
     "ClaimOutcome",
     "ClaimState",
     "ClaimStatus",
@@ -121,7 +122,6 @@ __all__ = [
     "JobDay",
     "JobDetails",
     "JobEvent",
-    "JobFailed",
     "JobHour",
     "JobPage",
     "JobPaused",

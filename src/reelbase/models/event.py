@@ -84,13 +84,13 @@ class JobCreated(JobEvent):
 
 
 class JobStatusChanged(JobEvent):
-    """The job's status changed. Match JobFailed first: it is one of these."""
+    """The job's status changed. Match AttemptFailed first: it is one of these."""
 
     data: JobStatusData
 
 
-class JobFailed(JobStatusChanged):
-    """The job ended as failed or timeout, or an attempt at it failed and it waits again.
+class AttemptFailed(JobStatusChanged):
+    """An attempt at the job failed: it ended as failed or timeout, or it waits for another one.
 
     `is_terminal` tells which. A job that was called off did not fail.
     """
@@ -189,7 +189,7 @@ def _class_of(row: Any) -> type[JobEvent]:
     # What is no row at all is refused by whatever class.
     type_ = row.get("type") if isinstance(row, Mapping) else None
     found = _CLASSES.get(type_, OtherEvent) if isinstance(type_, str) else OtherEvent
-    return JobFailed if found is JobStatusChanged and _tells_of_failure(row) else found
+    return AttemptFailed if found is JobStatusChanged and _tells_of_failure(row) else found
 
 
 def _tells_of_failure(row: Mapping[str, Any]) -> bool:
@@ -212,7 +212,7 @@ def _tag(value: Any) -> str:
 AnyJobEvent: TypeAlias = Annotated[
     Annotated[JobCreated, Tag("JobCreated")]
     | Annotated[JobStatusChanged, Tag("JobStatusChanged")]
-    | Annotated[JobFailed, Tag("JobFailed")]
+    | Annotated[AttemptFailed, Tag("AttemptFailed")]
     | Annotated[JobProgressed, Tag("JobProgressed")]
     | Annotated[JobPaused, Tag("JobPaused")]
     | Annotated[JobResumed, Tag("JobResumed")]

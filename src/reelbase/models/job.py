@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime
 
-from reelbase.errors import JobUnsuccessful
+from reelbase.errors import JobFailed
 from reelbase.models.base import JsonObject, Model, OpenEnum, Page
 from reelbase.models.element import ElementSpec
 from reelbase.models.timeline import ProcessingStep
@@ -104,10 +104,10 @@ class Job(Model):
     finished_at: AwareDatetime | None
 
     def check(self) -> Self:
-        """This job, unless it has ended otherwise than well: then JobUnsuccessful is raised."""
+        """This job, unless it has ended otherwise than well: then JobFailed is raised."""
         if self.is_terminal and self.status is not JobStatus.COMPLETED:
             reason = f": {self.error_message}" if self.error_message else "."
-            raise JobUnsuccessful(f"Job {self.id} ended as {self.status}{reason}", self)
+            raise JobFailed(f"Job {self.id} ended as {self.status}{reason}", self)
         return self
 
 
