@@ -37,6 +37,8 @@ class Beats:
     """Seconds between reads of the log: each longer than the last while nothing is found."""
 
     live: tuple[float, float] = (10.0, 30.0)
+    connecting: tuple[float, float] = (5.0, 5.0)
+    """While the live connection is about to come up."""
     polling: tuple[float, float] = (1.0, 5.0)
     waiting: tuple[float, float] = (0.02, 0.5)
     """While rows are known of that the log does not show yet."""
@@ -222,8 +224,11 @@ class Feed(Generic[PageT_contra]):
     def _pause(self) -> float:
         if self._order.waiting:
             return self._grown(self._beats.waiting)
-        live = self._is_up and not self._silent
-        return self._jittered(self._grown(self._beats.live if live else self._beats.polling))
+        if self.state.phase is ConnectionPhase.CONNECTING:
+            beat = self._beats.connecting
+        else:
+            beat = self._beats.live if self._is_up and not self._silent else self._beats.polling
+        return self._jittered(self._grown(beat))
 
     def _grown(self, beat: tuple[float, float]) -> float:
         shortest, longest = beat

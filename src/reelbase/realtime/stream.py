@@ -36,6 +36,8 @@ class Surroundings:
     hub: Hub
     carry: Carry
     clock: Clock
+    reads: asyncio.Semaphore
+    """How many may read the log at once, so that a thousand streams leave room for other calls."""
     broadcast: bool = False
     """Whether rows are to come by broadcast, where there is a topic for them."""
     seen: Callable[[JobEvent], Awaitable[None]] | None = None
@@ -182,7 +184,7 @@ class AsyncEventStream:
         """Read a page. The first failure is the caller's; later ones that pass are waited out."""
         if self._reading is None:
             # Outlives a cancelled wait: the next one has its answer.
-            self._reading = asyncio.ensure_future(self._log.read(self._around.carry))
+            self._reading = asyncio.ensure_future(self._page())
         try:
             page, more = await asyncio.shield(self._reading)
         except asyncio.CancelledError:
@@ -203,6 +205,10 @@ class AsyncEventStream:
             # Not before: what does not exist, or has ended, needs no connection.
             if not self._feed.has_all:
                 self._around.hub.listen(self._log.source, self)
+
+    async def _page(self) -> tuple[Any, bool]:
+        async with self._around.reads:
+            return await self._log.read(self._around.carry)
 
     def _report(self, state: ConnectionState) -> None:
         for observer in self._observers:
