@@ -189,6 +189,11 @@ class Feed(Generic[PageT_contra]):
         return self._order.ended
 
     @property
+    def is_telling(self) -> bool:
+        """Whether some of the last page is still to be told."""
+        return bool(self._ready)
+
+    @property
     def is_ready(self) -> bool:
         """Whether `step` may have an event without waiting."""
         return bool(self._ready or self._inbox)

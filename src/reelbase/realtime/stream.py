@@ -57,9 +57,8 @@ class Log(ABC):
         """The event with what it should carry."""
         return event
 
-    @property
-    def cursor(self) -> str | None:
-        """Where a stream of the whole log can be taken up again."""
+    def cursor(self, *, told: bool) -> str | None:
+        """Where a stream of the whole log can be taken up again, whether its last page is told or not."""
         return None
 
 
@@ -101,7 +100,7 @@ class AsyncEventStream:
         """Where to take a stream of many jobs up again: `events.stream(after=…)`. All that lies before it has
         been told; some of what is told again may have been told too. None before the first event, and for
         one job, where `after_seq` does that."""
-        return self._log.cursor
+        return self._log.cursor(told=self._pending is None and not self._feed.is_telling)
 
     def __aiter__(self) -> Self:
         return self
@@ -231,6 +230,8 @@ class EventStream:
         self._events = events
         self._loop = loop
         self._here: deque[JobEvent] = deque()
+        self._cursor_before: str | None = None
+        """What is `here` has not been told yet."""
 
     @property
     def counts(self) -> Counts:
@@ -249,7 +250,7 @@ class EventStream:
     @property
     def cursor(self) -> str | None:
         """As of AsyncEventStream."""
-        return self._events.cursor
+        return self._cursor_before if self._here else self._events.cursor
 
     def __iter__(self) -> Self:
         return self
@@ -283,6 +284,7 @@ class EventStream:
 
     def _next(self, seconds: float | None) -> JobEvent | None:
         if not self._here:
+            self._cursor_before = self._events.cursor
             try:
                 self._loop.run(_several(self._events, seconds, self._here))
             except (StopAsyncIteration, CancelledError):
