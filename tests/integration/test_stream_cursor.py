@@ -49,7 +49,8 @@ async def test_cursor__of_a_synchronous_stream_does_too(
     assert set(told) | set(rest) == set(jobs)
 
 
-async def test_cursor__of_what_comes_from_now_on(own_target: Target, jobs: list[UUID]) -> None:
+@pytest.mark.usefixtures("jobs")
+async def test_cursor__of_what_comes_from_now_on(own_target: Target) -> None:
     async with own_target.service() as backend:
         async with backend.events.stream() as stream:
             await stream.start()

@@ -36,8 +36,6 @@ class Surroundings:
     hub: Hub
     carry: Carry
     clock: Clock
-    reads: asyncio.Semaphore
-    """How many may read the log at once, so that a thousand streams leave room for other calls."""
     broadcast: bool = False
     """Whether rows are to come by broadcast, where there is a topic for them."""
     seen: Callable[[JobEvent], Awaitable[None]] | None = None
@@ -206,7 +204,7 @@ class AsyncEventStream:
                 self._around.hub.listen(self._log.source, self)
 
     async def _page(self) -> tuple[Any, bool]:
-        async with self._around.reads:
+        async with self._around.hub.reads:
             return await self._log.read(self._around.carry)
 
     def _report(self, state: ConnectionState) -> None:
