@@ -63,6 +63,7 @@ COMPOSITES: Mapping[str, type[Model]] = {
     "StorageOperationPage": ours.StorageOperationPage,
     "StorageOperationPerformance": ours.StoragePerformance,
     "StorageOperationStatistics": ours.StorageStatistics,
+    "SystemEventLogPage": ours.SystemEventLogPage,
     "SystemEventPage": ours.SystemEventPage,
     "SystemStats": ours.SystemStats,
     "UrlAccessPage": ours.UrlAccessPage,
@@ -88,8 +89,8 @@ WITHOUT_MODEL = {
     "WorkerActivity",
 }
 
-# Part of the cursor of the whole log, which `read_all` tells.
-LEFT_OUT = {("JobEvents", "xid")}
+# Part of a log's cursor, which its pages tell.
+LEFT_OUT = {("JobEvents", "xid"), ("SystemEvents", "xid")}
 
 # Never null, by how the column is computed; a generated column and a view cannot say so.
 NEVER_NULL = {("Elements", "source_kind"), ("Elements", "processing_state")}

@@ -37,6 +37,7 @@ from reelbase.models.metrics import (
     MetricSpec,
     MetricThreshold,
     SystemEvent,
+    SystemEventLogPage,
     SystemEventPage,
     ThresholdState,
 )
@@ -113,6 +114,7 @@ __all__ = [
     "StoragePerformance",
     "StorageStatistics",
     "SystemEvent",
+    "SystemEventLogPage",
     "SystemEventPage",
     "SystemStats",
     "ThresholdState",
