@@ -258,6 +258,7 @@ drop type if exists
     public.claimed_job;
 drop type if exists
     public.metric_bucket,
+    public.system_event_log_page,
     public.system_event_page;
 drop type if exists
     public.url_access_statistics,

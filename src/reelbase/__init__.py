@@ -23,6 +23,7 @@ from reelbase.errors import (
     RateLimited,
     ReelbaseError,
     ServerFault,
+    SubscriptionOverflow,
     TransactionConflict,
     TransactionFailed,
     UnexpectedAnswer,
@@ -100,6 +101,9 @@ from reelbase.models import (
     UserRole,
     VideoJob,
 )
+from reelbase.realtime.backlog import Overflow
+from reelbase.realtime.state import ConnectionPhase, ConnectionState
+from reelbase.realtime.subscription_info import SubscriptionId, SubscriptionInfo, SubscriptionKind
 from reelbase.services.running import AsyncRunningJob, RunningJob
 from reelbase.settings import Settings
 
@@ -120,6 +124,8 @@ __all__ = [
     "ConfigurationError",
     "Conflict",
     "ConnectionFailed",
+    "ConnectionPhase",
+    "ConnectionState",
     "DatabaseHealth",
     "Element",
     "ElementPage",
@@ -162,6 +168,7 @@ __all__ = [
     "MetricSpec",
     "MetricThreshold",
     "NotFound",
+    "Overflow",
     "PermissionDenied",
     "PoolExhausted",
     "Problem",
@@ -190,6 +197,10 @@ __all__ = [
     "StorageOperationType",
     "StoragePerformance",
     "StorageStatistics",
+    "SubscriptionId",
+    "SubscriptionInfo",
+    "SubscriptionKind",
+    "SubscriptionOverflow",
     "SystemEvent",
     "SystemEventLogPage",
     "SystemEventPage",

@@ -36,9 +36,12 @@ from reelbase.models import JobEvent
 from reelbase.realtime.background import BackgroundLoop
 from reelbase.realtime.channel import RealtimeEndpoint
 from reelbase.realtime.feed import Carry, Counts, follow
+from reelbase.realtime.interim import InterimStream, PollingNudges, follow_tail
 from reelbase.realtime.live import LiveRows
 from reelbase.realtime.stream import AsyncEventStream, EventStream
-from reelbase.realtime.watch import Watch
+from reelbase.realtime.subscriptions import AsyncSubscriptions, Subscriptions
+from reelbase.realtime.topic import Streams
+from reelbase.realtime.watch import Tail, Watch
 from reelbase.services.arguments import Address
 from reelbase.services.table import Services
 from reelbase.settings import KeyName, Settings
@@ -230,6 +233,7 @@ class AsyncReelbase(_Client[Async]):
     """reelbase for asyncio; of one event loop. Use it as `async with`, or call `aclose`."""
 
     _database: AsyncDatabase
+    subscriptions: AsyncSubscriptions
 
     def _connections(self, database_url: str | None, size: int) -> AsyncDatabase:
         return AsyncDatabase(database_url, size)
@@ -256,6 +260,10 @@ class AsyncReelbase(_Client[Async]):
         endpoint = _endpoint(self._url, identity, identity.fresh_async)
         invalidate = None if self._cached is None else self._cached.invalidate
         self._feeds = _Feeds(endpoint, watched, invalidate, host=self._feeds)
+        self.subscriptions = AsyncSubscriptions(
+            Streams(self._feeds.open, PollingNudges, watched),
+            host=self.subscriptions if self._is_guest else None,
+        )
         self.health = AsyncHealth(watched, Checkup(watched, endpoint, pool_of(self)))
         if self._cached is None:
             return watched, self._feeds.open
@@ -320,6 +328,7 @@ class AsyncReelbase(_Client[Async]):
 
     async def aclose(self) -> None:
         """Close all connections and streams. Harmless when done twice."""
+        await self.subscriptions.aclose()
         if self._feeds is not None:
             await self._feeds.close()
         if self._cached is not None and not self._is_guest:
@@ -341,6 +350,7 @@ class Reelbase(_Client[Sync]):
     """reelbase for synchronous code. Use it as `with`, or call `close`."""
 
     _database: Database
+    subscriptions: Subscriptions
 
     def _connections(self, database_url: str | None, size: int) -> Database:
         return Database(database_url, size)
@@ -368,6 +378,11 @@ class Reelbase(_Client[Sync]):
         endpoint = _endpoint(self._url, identity, _in_thread(identity.fresh))
         invalidate = None if self._cached is None else _in_thread(self._cached.invalidate)
         self._feeds = _Feeds(endpoint, _in_thread(watched), invalidate, host=self._feeds)
+        self.subscriptions = Subscriptions(
+            Streams(self._feeds.open, PollingNudges, _in_thread(watched)),
+            host=self.subscriptions if self._is_guest else None,
+            loop=self._loop,
+        )
         self.health = Health(watched, Checkup(_in_thread(watched), endpoint, pool_of(self)), self._loop.run)
         carry = watched if self._cached is None else self._telemetry.observed(self._cached.carry)
         return carry, _opener(self._feeds, self._loop)
@@ -430,6 +445,7 @@ class Reelbase(_Client[Sync]):
 
     def close(self) -> None:
         """Close all connections, streams and the background thread. Harmless when done twice."""
+        self.subscriptions.close()
         if not self._is_guest:
             self._loop.close()
             self._database.close()
@@ -522,15 +538,18 @@ class _Feeds:
     def in_use(self) -> bool:
         return bool(self._streams)
 
-    def open(self, watch: Watch) -> AsyncEventStream:
-        live = LiveRows(
-            self._endpoint, f"job_id=eq.{watch.job_id}", live_beat=LIVE_BEAT, polling_beat=POLLING_BEAT
-        )
+    def open(self, what: Watch | Tail) -> InterimStream:
         counts = Counts()
-        followed = follow(watch, self._carry, live, counts)
+        if isinstance(what, Tail):
+            followed = follow_tail(what, self._carry, counts)
+        else:
+            live = LiveRows(
+                self._endpoint, f"job_id=eq.{what.job_id}", live_beat=LIVE_BEAT, polling_beat=POLLING_BEAT
+            )
+            followed = follow(what, self._carry, live, counts)
         if self._invalidate is not None:
             followed = _invalidating(followed, self._invalidate)
-        events = AsyncEventStream(followed, counts)
+        events = InterimStream(followed, counts)
         self._remember(events)
         return events
 

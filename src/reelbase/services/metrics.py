@@ -163,7 +163,7 @@ class Metrics(Service[M]):
         types: Iterable[str] | None = None,
         max_events: int = 500,
     ) -> Call[SystemEventLogPage]:
-        """System events after a cursor or from the beginning, oldest first; none is skipped that commits late.
+        """System events after a cursor or from the beginning, oldest first, late commits included.
 
         To be told of them as they happen: `client.subscriptions.subscribe_to_system_events`.
         """
