@@ -20,7 +20,7 @@ from reelbase import (
     SchemaProblem,
     UserRole,
 )
-from reelbase.realtime.channel import RealtimeEndpoint
+from reelbase.realtime.endpoint import RealtimeEndpoint
 from support import AnyClient, Target, done
 
 ROOT = Path(__file__).parents[2]

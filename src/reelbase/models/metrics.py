@@ -73,6 +73,7 @@ class SystemEvent(Model):
     """One row of `system_events`: what an operator should know about the platform itself."""
 
     id: int
+    xid: int
     type: str
     severity: Severity
     data: JsonObject

@@ -31,7 +31,7 @@ class Subscription:
         on_error: Callback | None,
     ) -> None:
         self.id = SubscriptionId(uuid4())
-        self.placed = asyncio.Event()
+        self.started = asyncio.Event()
         """Set once what happens from then on will be delivered, and at the end."""
         self._topic = topic
         self._callback = callback
@@ -41,7 +41,6 @@ class Subscription:
         self._since = datetime.now(UTC)
         self._state = ConnectionState(ConnectionPhase.CONNECTING, "It has just begun.", self._since)
         self._stream: Stream | None = None
-        self._has_read = False
         self._stopped: str | None = None
         self._pace = Pace(time.monotonic())
         self._delivered = 0
@@ -64,7 +63,7 @@ class Subscription:
             self._caller.close()
             self._stream = None
             self._state = ConnectionState(ConnectionPhase.CLOSED, reason, datetime.now(UTC))
-            self.placed.set()
+            self.started.set()
 
     @property
     def is_stopping(self) -> bool:
@@ -96,39 +95,35 @@ class Subscription:
     async def _read(self, streams: Streams) -> None:
         """Fill the backlog to the end of the stream, which is its end too."""
         try:
-            await self._begin(streams)
+            await self._follow(streams.open(self._topic))
         except SubscriptionOverflow:
             self._backlog.discard()
             raise
         finally:
             self._backlog.finish()
 
-    async def _begin(self, streams: Streams) -> None:
-        """Follow the stream, and begin again while it cannot begin for a cause that passes."""
-        what, delays = self._topic.what, backoff()
-        while True:
-            try:
-                what = await streams.place(what)
-                self.placed.set()
-                await self._follow(streams.open(what))
-            except ReelbaseError as error:
-                # What has begun goes on by itself after what passes.
-                if not error.transient or self._has_read:
-                    raise
-                logger.warning("Subscription %s cannot begin yet: %s", self.id, error)
-                await asyncio.sleep(next(delays))
-            else:
-                return
-
     async def _follow(self, stream: Stream) -> None:
         self._stream = stream
         try:
+            await self._start(stream)
+            self.started.set()
             async for event in stream:
-                self._has_read = True
                 if self._topic.wants(event):
                     await self._backlog.put(event)
         finally:
             await stream.aclose()
+
+    async def _start(self, stream: Stream) -> None:
+        """Try until the stream begins. Afterwards it survives by itself what passes."""
+        delays = backoff()
+        while True:
+            try:
+                return await stream.start()
+            except ReelbaseError as error:
+                if not error.transient:
+                    raise
+                logger.warning("Subscription %s cannot begin yet: %s", self.id, error)
+            await asyncio.sleep(next(delays))
 
     async def _conclusion(self, reader: "asyncio.Task[None]") -> str:
         """Why the stream has ended; what it raised is reported."""

@@ -13,7 +13,24 @@ from uuid import UUID
 
 from reelbase.errors import ClientClosed
 from reelbase.execution.forks import forks
-from reelbase.models import EventType, JobEvent, Severity, SystemEvent
+from reelbase.models import (
+    AnyJobEvent,
+    ElementAdded,
+    ElementRemoved,
+    ElementUpdated,
+    EventType,
+    JobCreated,
+    JobEvent,
+    JobPaused,
+    JobResumed,
+    JobStatusChanged,
+    Severity,
+    StepCompleted,
+    StepProgressed,
+    StepStarted,
+    StorageOperationLogged,
+    SystemEvent,
+)
 from reelbase.realtime.background import BackgroundLoop
 from reelbase.realtime.backlog import Backlog, Overflow
 from reelbase.realtime.callbacks import Caller, ThreadCaller, inside_callback
@@ -38,9 +55,13 @@ _ELEMENTS = frozenset({EventType.ELEMENT_ADDED, EventType.ELEMENT_UPDATED, Event
 _STORAGE = frozenset({EventType.STORAGE_OPERATION})
 _ENDING = _STEPS | {EventType.JOB_STATUS}
 
-JobCallback = Callable[[JobEvent], object]
+JobCallback = Callable[[AnyJobEvent], object]
+StatusCallback = Callable[[JobCreated | JobStatusChanged | JobPaused | JobResumed], object]
+StepCallback = Callable[[StepStarted | StepProgressed | StepCompleted], object]
+ElementCallback = Callable[[ElementAdded | ElementUpdated | ElementRemoved], object]
+StorageCallback = Callable[[StorageOperationLogged], object]
 SystemCallback = Callable[[SystemEvent], object]
-OnError = Callable[[Exception, JobEvent | SystemEvent | None], object]
+OnError = Callable[[Exception, AnyJobEvent | SystemEvent | None], object]
 
 
 class Options(TypedDict, total=False):
@@ -97,34 +118,34 @@ class _Subscribing(ABC):
         **options: Unpack[Options],
     ) -> SubscriptionId:
         """Every event of all jobs that the caller may see; `after` a cursor, `now` or the `beginning`."""
-        what = Tail(after=after, types=_some(types), user_id=user_id)
-        return self._subscribe(Topic(kind=SubscriptionKind.ALL_JOBS, what=what), callback, options)
+        subject = Tail(after=after, types=_some(types), user_id=user_id)
+        return self._subscribe(Topic(kind=SubscriptionKind.ALL_JOBS, subject=subject), callback, options)
 
     def subscribe_to_active_jobs(self, callback: JobCallback, **options: Unpack[Options]) -> SubscriptionId:
         """What happens to jobs that wait or are processed, up to the event that ends each."""
-        topic = Topic(kind=SubscriptionKind.ACTIVE_JOBS, what=Tail(), wants=_is_of_an_active_job)
+        topic = Topic(kind=SubscriptionKind.ACTIVE_JOBS, subject=Tail(), wants=_is_of_an_active_job)
         return self._subscribe(topic, callback, options)
 
     def subscribe_to_job_status_changes(
-        self, callback: JobCallback, job_id: UUID | None = None, **options: Unpack[Options]
+        self, callback: StatusCallback, job_id: UUID | None = None, **options: Unpack[Options]
     ) -> SubscriptionId:
         """Creation, each change of status, and pauses; of one job or of all."""
         return self._subscribe(_of(SubscriptionKind.JOB_STATUS, job_id, _STATUS), callback, options)
 
     def subscribe_to_processing_timeline_updates(
-        self, callback: JobCallback, job_id: UUID | None = None, **options: Unpack[Options]
+        self, callback: StepCallback, job_id: UUID | None = None, **options: Unpack[Options]
     ) -> SubscriptionId:
         """Steps that start, progress and complete; of one job or of all."""
         return self._subscribe(_of(SubscriptionKind.TIMELINE, job_id, _STEPS), callback, options)
 
     def subscribe_to_element_updates(
-        self, callback: JobCallback, job_id: UUID | None = None, **options: Unpack[Options]
+        self, callback: ElementCallback, job_id: UUID | None = None, **options: Unpack[Options]
     ) -> SubscriptionId:
         """Elements that are added, updated and removed; of one job or of all."""
         return self._subscribe(_of(SubscriptionKind.ELEMENTS, job_id, _ELEMENTS), callback, options)
 
     def subscribe_to_storage_operations(
-        self, callback: JobCallback, job_id: UUID | None = None, **options: Unpack[Options]
+        self, callback: StorageCallback, job_id: UUID | None = None, **options: Unpack[Options]
     ) -> SubscriptionId:
         """Storage operations that are logged for one job, until it ends, or for any job."""
         return self._subscribe(_of(SubscriptionKind.STORAGE, job_id, _STORAGE), callback, options)
@@ -142,8 +163,8 @@ class _Subscribing(ABC):
 
         `after` is a cursor, `now` or the `beginning`.
         """
-        what = SystemTail(after=after, severity=_some(severity), types=_some(types))
-        return self._subscribe(Topic(kind=SubscriptionKind.SYSTEM_EVENTS, what=what), callback, options)
+        subject = SystemTail(after=after, severity=_some(severity), types=_some(types))
+        return self._subscribe(Topic(kind=SubscriptionKind.SYSTEM_EVENTS, subject=subject), callback, options)
 
     @property
     def active_subscriptions(self) -> list[SubscriptionInfo]:
@@ -243,7 +264,7 @@ class _Subscribing(ABC):
             self.info(subscription_id)
             return
         async with asyncio.timeout(seconds):
-            await running[0].placed.wait()
+            await running[0].started.wait()
 
 
 class AsyncSubscriptions(_Subscribing):
@@ -334,7 +355,7 @@ class Subscriptions(_Subscribing):
 
 def _of(kind: SubscriptionKind, job_id: UUID | None, types: Collection[EventType]) -> Topic:
     """Events of these types, of one job or of all."""
-    return Topic(kind=kind, what=Tail(types=types)) if job_id is None else _of_job(kind, job_id, types)
+    return Topic(kind=kind, subject=Tail(types=types)) if job_id is None else _of_job(kind, job_id, types)
 
 
 def _of_job(
@@ -343,7 +364,7 @@ def _of_job(
     def wants(event: JobEvent) -> bool:
         return types is None or event.type in types
 
-    return Topic(kind=kind, what=Watch(job_id, after_seq), wants=wants)
+    return Topic(kind=kind, subject=Watch(job_id, after_seq), wants=wants)
 
 
 def _is_of_an_active_job(event: JobEvent) -> bool:

@@ -1,18 +1,18 @@
 """Following system events: the log for certainty, nudges for speed."""
 
-import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, Protocol, Self
+from typing import Self
 
 from reelbase.errors import ReelbaseError
-from reelbase.execution.call import Call
 from reelbase.models import Severity, SystemEvent, SystemEventLogPage
-from reelbase.realtime.feed import Carry
+from reelbase.realtime.nudges import Nudges
 from reelbase.realtime.state import ConnectionPhase, ConnectionState
+from reelbase.realtime.stream import Carry
+from reelbase.services.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -20,47 +20,40 @@ _FIRST_BEAT = 0.25
 _LONGEST_BEAT = 10.0
 
 
-class Nudges(Protocol):
-    """Wakes who reads a log by himself."""
-
-    @property
-    def connection_state(self) -> ConnectionState: ...
-
-    async def wait(self, seconds: float) -> None:
-        """Until rows were written, the live connection came, or so many seconds have passed."""
-
-
-OpenNudges = Callable[[Literal["job_events", "system_events"]], AbstractAsyncContextManager[Nudges]]
-
-
 @dataclass(frozen=True, slots=True)
 class SystemTail:
-    """System events, for ever; `after` is a cursor or `beginning`."""
+    """System events, for ever; `after` is a cursor, `now` or `beginning`."""
 
-    after: str
+    after: str = "now"
     severity: Collection[Severity] | None = None
     types: Collection[str] | None = None
 
 
 class SystemEventStream:
-    """System events, each once, in the order of the log; iterate it once.
+    """System events, each once, in the order of the log; iterate it in one task."""
 
-    Raises what the first read of the log raises; later on, only what does not pass.
-    """
-
-    def __init__(self, tail: SystemTail, carry: Carry, open_nudges: OpenNudges) -> None:
+    def __init__(
+        self, tail: SystemTail, carry: Carry, nudges: Callable[[], AbstractAsyncContextManager[Nudges]]
+    ) -> None:
         self._tail = tail
         self._carry = carry
-        self._open_nudges = open_nudges
+        self._open_nudges = nudges
         self._nudges: Nudges | None = None
-        self._begun = datetime.now(UTC)
+        self._first: SystemEventLogPage | None = None
+        self._state = ConnectionState(ConnectionPhase.CONNECTING, "the log is read first", datetime.now(UTC))
         self._events = self._follow()
 
     @property
     def connection_state(self) -> ConnectionState:
-        if self._nudges is None:
-            return ConnectionState(ConnectionPhase.CONNECTING, "The log is being read.", self._begun)
-        return self._nudges.connection_state
+        return self._state if self._nudges is None else self._nudges.connection_state
+
+    async def start(self) -> None:
+        """Read the log for the first time. Raises what reading raises."""
+        if self._first is None:
+            after = None if self._tail.after == "beginning" else self._tail.after
+            if after == "now":
+                after = await self._carry(Metrics.system_event_cursor.build(None))
+            self._first = await self._read(after)
 
     def __aiter__(self) -> Self:
         return self
@@ -72,30 +65,20 @@ class SystemEventStream:
         await self._events.aclose()
 
     async def _follow(self) -> AsyncGenerator[SystemEvent, None]:
-        # Read once before connecting: who may not read needs no connection.
-        page = await self._read(None if self._tail.after == "beginning" else self._tail.after)
-        beat = _FIRST_BEAT
-        async with self._open_nudges("system_events") as self._nudges:
-            while True:
+        await self.start()
+        page, beat = self._first, _FIRST_BEAT
+        async with self._open_nudges() as self._nudges:
+            while page is not None:
                 for event in page.items:
                     yield event
                 if not page.more:
-                    beat = await self._rest(self._nudges, beat)
+                    nudged = await self._nudges.wait(beat)
+                    # Rows can be read only when older transactions have ended: a nudge may come too early.
+                    beat = _FIRST_BEAT if nudged else min(beat * 2, _LONGEST_BEAT)
                 page = await self._after(page)
 
-    async def _rest(self, nudges: Nudges, beat: float) -> float:
-        """Wait for the next reading; for how long before the one after.
-
-        What was written can be read only when older transactions have ended: a nudge may come too early.
-        """
-        clock = asyncio.get_running_loop()
-        began = clock.time()
-        await nudges.wait(beat)
-        nudged = clock.time() - began < beat * 0.9
-        return _FIRST_BEAT if nudged else min(beat * 2, _LONGEST_BEAT)
-
     async def _after(self, page: SystemEventLogPage) -> SystemEventLogPage:
-        """The next page; an empty one while the log cannot be read."""
+        """The next page; an empty one while the log cannot be read. Raises what does not pass."""
         try:
             return await self._read(page.next_cursor)
         except ReelbaseError as error:
@@ -105,16 +88,8 @@ class SystemEventStream:
             return page.model_copy(update={"items": (), "more": False})
 
     async def _read(self, after: str | None) -> SystemEventLogPage:
+        tail = self._tail
         page: SystemEventLogPage = await self._carry(
-            Call(
-                "read_system_events",
-                {
-                    "after": after,
-                    "severity": None if self._tail.severity is None else tuple(self._tail.severity),
-                    "types": None if self._tail.types is None else tuple(self._tail.types),
-                },
-                SystemEventLogPage,
-                reads=("events",),
-            )
+            Metrics.read_system_events.build(None, after=after, severity=tail.severity, types=tail.types)
         )
         return page

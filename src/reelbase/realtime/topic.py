@@ -1,18 +1,16 @@
 """What a subscription is about, and where its events come from."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol, Self
 from uuid import UUID
 
-from reelbase.execution.call import Call
-from reelbase.realtime.feed import Carry
+from reelbase.realtime.feeds import Feeds
 from reelbase.realtime.state import ConnectionState
+from reelbase.realtime.stream import Carry
 from reelbase.realtime.subscription_info import SubscriptionKind
-from reelbase.realtime.system_events import OpenNudges, SystemEventStream, SystemTail
-from reelbase.realtime.watch import Tail, Watch
-
-What = Watch | Tail | SystemTail
+from reelbase.realtime.system_events import SystemEventStream, SystemTail
+from reelbase.realtime.watch import Subject, Watch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,17 +18,19 @@ class Topic:
     """What a subscription follows, and which of these events it wants."""
 
     kind: SubscriptionKind
-    what: What
+    subject: Subject | SystemTail
     wants: Callable[[Any], bool] = lambda _: True
 
     @property
     def job_id(self) -> UUID | None:
-        return self.what.job_id if isinstance(self.what, Watch) else None
+        return self.subject.job_id if isinstance(self.subject, Watch) else None
 
 
 class Stream(Protocol):
     @property
     def connection_state(self) -> ConnectionState: ...
+
+    async def start(self) -> None: ...
 
     def __aiter__(self) -> Self: ...
 
@@ -42,28 +42,12 @@ class Stream(Protocol):
 class Streams:
     """Opens what subscriptions follow."""
 
-    def __init__(
-        self, open_: Callable[[Watch | Tail], Stream], open_nudges: OpenNudges, carry: Carry
-    ) -> None:
-        self._open = open_
-        self._open_nudges = open_nudges
+    def __init__(self, feeds: Feeds, carry: Carry) -> None:
+        self._feeds = feeds
         self._carry = carry
 
-    async def place(self, what: What) -> What:
-        """The same, with its place in the log where that is `now`."""
-        match what:
-            case Tail(after="now"):
-                return replace(what, after=await self._cursor("get_event_cursor"))
-            case SystemTail(after="now"):
-                return replace(what, after=await self._cursor("get_system_event_cursor"))
-            case _:
-                return what
-
-    def open(self, what: What) -> Stream:
-        if isinstance(what, SystemTail):
-            return SystemEventStream(what, self._carry, self._open_nudges)
-        return self._open(what)
-
-    async def _cursor(self, function: str) -> str:
-        cursor: str = await self._carry(Call(function, {}, str, reads=("events",)))
-        return cursor
+    def open(self, topic: Topic) -> Stream:
+        """A stream; nothing connects before it is started."""
+        if isinstance(topic.subject, SystemTail):
+            return SystemEventStream(topic.subject, self._carry, lambda: self._feeds.nudges("system_events"))
+        return self._feeds.open(topic.subject)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TypeAlias
 from uuid import UUID
 
 from reelbase.models import EventType, JobEvent, JobStatus
@@ -31,3 +32,6 @@ class Tail:
             and (self.user_id is None or event.user_id == self.user_id)
             and (self.status is None or event.status in self.status)
         )
+
+
+Subject: TypeAlias = Watch | Tail
