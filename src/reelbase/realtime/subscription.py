@@ -75,7 +75,6 @@ class Subscription:
         self._backlog.discard()
 
     def info(self) -> SubscriptionInfo:
-        stream = self._stream
         return SubscriptionInfo(
             id=self.id,
             kind=self._topic.kind,
@@ -89,8 +88,20 @@ class Subscription:
             rate=self._pace.rate(time.monotonic()),
             lag=self._pace.lag(),
             lag_p95=self._pace.lag_p95(),
-            connection_state=self._state if stream is None else stream.connection_state,
+            connection_state=self._connection_state(),
         )
+
+    def _connection_state(self) -> ConnectionState:
+        stream = self._stream
+        if stream is None:
+            return self._state
+        state = stream.connection_state
+        if state.phase is ConnectionPhase.CLOSED:
+            # The subscription ends when its callback has had what was read before.
+            return ConnectionState(
+                ConnectionPhase.CATCHING_UP, "what was read is being delivered", state.since
+            )
+        return state
 
     async def _read(self, streams: Streams) -> None:
         """Fill the backlog to the end of the stream, which is its end too."""
