@@ -27,7 +27,7 @@ class JobLog(Log):
         )
         if self._job is None:
             self._job = await self._read_job(carry)
-            # It had ended before: then no event will tell. If it ended since the rows were read, there are more.
+            # Had it ended before, no event will tell; if it ended since the rows were read, one will.
             is_told = self._job.event_seq <= self.order.last_seq
             self.order.ended = not rows and self._job.is_terminal and is_told
         return rows, len(rows) == _PAGE
