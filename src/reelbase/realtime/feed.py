@@ -17,7 +17,7 @@ from reelbase.realtime.state import ConnectionPhase, ConnectionState
 
 PageT_contra = TypeVar("PageT_contra", contravariant=True)
 
-INBOX = 1000
+INBOX = 10_000
 """Rows that wait for a slow reader. What does not fit is read from the log."""
 
 
@@ -56,14 +56,14 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Read the next page of the log, then say `page` or `failed`."""
+    """Read the next page of the log, then say `page` or `failed`; steps go on meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing to do until a signal comes, or this time."""
+    """Nothing to do until a signal comes, or the page that is being read, or this time."""
 
-    until: float
+    until: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,7 @@ class Feed(Generic[PageT_contra]):
         self._due = now
         """When to read the log."""
         self._not_before = now
+        self._reading = False
         self._again = False
         """Whether something was missed after the read that is under way began."""
         self._at_beat = False
@@ -137,6 +138,7 @@ class Feed(Generic[PageT_contra]):
 
     def page(self, now: float, page: PageT_contra, *, more: bool) -> None:
         """What the log has next, and whether it has yet more. Raises EventsMissing."""
+        self._reading = False
         found = self._order.read(page)
         self._ready.extend(found)
         self.counts.read += len(found)
@@ -159,7 +161,7 @@ class Feed(Generic[PageT_contra]):
     def failed(self, now: float, reason: str) -> None:
         """The log could not be read, for a reason that passes."""
         self._quiet += 1
-        self._at_beat = False
+        self._reading = self._at_beat = False
         self._due = self._not_before = now + self._jittered(self._grown(self._beats.failing))
         self._enter(ConnectionPhase.CATCHING_UP if self._is_up else ConnectionPhase.POLLING, reason)
 
@@ -175,11 +177,11 @@ class Feed(Generic[PageT_contra]):
                 return self._ready.popleft()
             if self._order.ended:
                 return _END
-            if now >= self._due:
-                self._again = False
+            if now >= self._due and not self._reading:
+                self._reading, self._again = True, False
                 return _READ
             if not self._inbox:
-                return Wait(self._due)
+                return Wait(None if self._reading else self._due)
             if (event := self._taken(now)) is not None:
                 return event
 
@@ -187,6 +189,11 @@ class Feed(Generic[PageT_contra]):
     def has_all(self) -> bool:
         """Whether nothing more will come."""
         return self._order.ended
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether some of the last page is still to be told."""
+        return bool(self._ready)
 
     @property
     def is_ready(self) -> bool:

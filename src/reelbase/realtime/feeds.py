@@ -1,6 +1,5 @@
 """The streams of a client: opened here, and remembered, so that they end with it."""
 
-import asyncio
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,8 +13,6 @@ from reelbase.realtime.nudges import Nudges
 from reelbase.realtime.source import Source, Table
 from reelbase.realtime.stream import AsyncEventStream, Carry, Surroundings
 from reelbase.realtime.watch import Subject, Watch
-
-_READS_AT_ONCE = 16
 
 
 class Feeds:
@@ -33,9 +30,7 @@ class Feeds:
     ) -> None:
         clock = clock or Clock()
         self._hub = Hub(endpoint, clock)
-        self._around = Surroundings(
-            self._hub, carry, clock, asyncio.Semaphore(_READS_AT_ONCE), live == "broadcast", seen
-        )
+        self._around = Surroundings(self._hub, carry, clock, live == "broadcast", seen)
         self._streams: weakref.WeakSet[AsyncEventStream] = weakref.WeakSet()
         self._guests: weakref.WeakSet[Feeds] = weakref.WeakSet()
         if host is not None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from reelbase.errors import ConnectionFailed, ReelbaseError
+from reelbase.execution.forks import forks
 from reelbase.models import JobEvent, read_event
 from reelbase.realtime.clock import Clock
 from reelbase.realtime.endpoint import RealtimeEndpoint
@@ -19,6 +20,7 @@ from reelbase.realtime.source import Source
 
 logger = logging.getLogger(__name__)
 
+_READS_AT_ONCE = 16
 _LINGER = 2.0
 """Seconds that a socket without channels stays open for the next one."""
 
@@ -42,7 +44,18 @@ class Hub:
     def __init__(self, endpoint: RealtimeEndpoint, clock: Clock) -> None:
         self._endpoint = endpoint
         self._clock = clock
+        self._begin()
+        forks.register(self)
+
+    def leave_parent(self) -> object:
+        lines = self._lines
+        self._begin()
+        return lines
+
+    def _begin(self) -> None:
         self._lines: list[_Line] = []
+        self.reads = asyncio.Semaphore(_READS_AT_ONCE)
+        """How many streams may read the log at once: a thousand of them should leave room for other calls."""
 
     def listen(self, source: Source, listener: Listener) -> None:
         """Tell the listener of the source from now on. It is `up` at once if the source is."""

@@ -78,9 +78,8 @@ class WholeLog(Log):
         self.order = LogOrder(None if tail.after in {"now", "beginning"} else tail.after, tail.wants)
         self._tail = tail
 
-    @property
-    def cursor(self) -> str | None:
-        return self.order.cursor
+    def cursor(self, *, told: bool) -> str | None:
+        return self.order.cursor if told else self.order.earlier_cursor
 
     async def read(self, carry: Carry) -> tuple[object, bool]:
         if self.order.cursor is None and self._tail.after == "now":

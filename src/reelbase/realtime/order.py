@@ -79,6 +79,8 @@ class LogOrder:
 
     def __init__(self, cursor: str | None, wanted: Callable[[JobEvent], bool] = lambda _: True) -> None:
         self.cursor = cursor
+        self.earlier_cursor = cursor
+        """Where the last page began."""
         self.ended = False
         self._wanted = wanted
         self._place = _Place(0, 0)
@@ -91,7 +93,7 @@ class LogOrder:
 
     def begin(self, cursor: str) -> None:
         """Begin at a cursor, before anything was offered or read."""
-        self.cursor = cursor
+        self.cursor = self.earlier_cursor = cursor
 
     def offer(self, event: JobEvent) -> Verdict:
         """Judge a row; one that is to be delivered counts as delivered."""
@@ -114,7 +116,7 @@ class LogOrder:
         delivered: list[JobEvent] = [event for event in page.items if self._is_new(event)]
         for event in delivered:
             self._seen[event.job_id] = _Seen(event.seq, _Place(event.xid, event.id))
-        self.cursor = page.next_cursor
+        self.earlier_cursor, self.cursor = self.cursor, page.next_cursor
         if page.more:
             self._place = max(self._place, _Place(page.items[-1].xid, page.items[-1].id))
         else:

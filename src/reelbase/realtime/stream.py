@@ -36,8 +36,6 @@ class Surroundings:
     hub: Hub
     carry: Carry
     clock: Clock
-    reads: asyncio.Semaphore
-    """How many may read the log at once, so that a thousand streams leave room for other calls."""
     broadcast: bool = False
     """Whether rows are to come by broadcast, where there is a topic for them."""
     seen: Callable[[JobEvent], Awaitable[None]] | None = None
@@ -57,9 +55,8 @@ class Log(ABC):
         """The event with what it should carry."""
         return event
 
-    @property
-    def cursor(self) -> str | None:
-        """Where a stream of the whole log can be taken up again."""
+    def cursor(self, *, told: bool) -> str | None:
+        """Where a stream of the whole log can be taken up again, whether its last page is told or not."""
         return None
 
 
@@ -77,7 +74,7 @@ class AsyncEventStream:
         self._observers: list[Callable[[ConnectionState], None]] = []
         self._feed: Feed[Any] = Feed(order, around.clock.now(), report=self._report)
         self._changed = asyncio.Event()
-        self._reading: asyncio.Future[Any] | None = None
+        self._reading: asyncio.Task[tuple[Any, bool]] | None = None
         self._pending: JobEvent | None = None
         self._has_read = False
         self._closed = False
@@ -101,7 +98,7 @@ class AsyncEventStream:
         """Where to take a stream of many jobs up again: `events.stream(after=…)`. All that lies before it has
         been told; some of what is told again may have been told too. None before the first event, and for
         one job, where `after_seq` does that."""
-        return self._log.cursor
+        return self._log.cursor(told=self._pending is None and not self._feed.is_telling)
 
     def __aiter__(self) -> Self:
         return self
@@ -122,8 +119,8 @@ class AsyncEventStream:
 
     async def start(self) -> None:
         """Read the log for the first time and begin to listen. Raises what reading raises."""
-        if not self._has_read and not self._closed:
-            await self._read()
+        while not self._has_read and not self._closed and self._pending is None:
+            await self._advance()
 
     async def aclose(self) -> None:
         """Let go of the connection; a task that waits for the next event finds the end. Harmless twice."""
@@ -169,9 +166,13 @@ class AsyncEventStream:
         if self._closed:
             raise StopAsyncIteration
         self._changed.clear()
+        if self._reading is not None and self._reading.done():
+            self._take_page(self._reading)
         step = self._feed.step(self._around.clock.now())
         if isinstance(step, Read):
-            await self._read()
+            # In a task of its own: rows that come meanwhile need not wait, and a cancelled wait ends nothing.
+            self._reading = asyncio.create_task(self._page(), name="reelbase-log")
+            self._reading.add_done_callback(lambda _: self._changed.set())
         elif isinstance(step, Wait):
             await self._around.clock.wait(self._changed, step.until)
         elif isinstance(step, End):
@@ -180,26 +181,19 @@ class AsyncEventStream:
         else:
             self._pending = step
 
-    async def _read(self) -> None:
-        """Read a page. The first failure is the caller's; later ones that pass are waited out."""
-        if self._reading is None:
-            # Outlives a cancelled wait: the next one has its answer.
-            self._reading = asyncio.ensure_future(self._page())
-        try:
-            page, more = await asyncio.shield(self._reading)
-        except asyncio.CancelledError:
-            raise
-        except ReelbaseError as error:
-            self._reading = None
-            if not (self._has_read and error.transient):
-                raise
-            self._feed.failed(self._around.clock.now(), f"the log cannot be read now: {error.message}")
-            return
-        except BaseException:
-            self._reading = None
-            raise
+    def _take_page(self, reading: "asyncio.Task[tuple[Any, bool]]") -> None:
+        """Tell the feed. The first failure is the caller's; later ones that pass are waited out."""
         self._reading = None
-        self._feed.page(self._around.clock.now(), page, more=more)
+        now = self._around.clock.now()
+        try:
+            page, more = reading.result()
+        except BaseException as error:
+            passes = isinstance(error, ReelbaseError) and error.transient
+            self._feed.failed(now, f"the log cannot be read now: {error}")
+            if self._has_read and passes:
+                return
+            raise
+        self._feed.page(now, page, more=more)
         if not self._has_read:
             self._has_read = True
             # Not before: what does not exist, or has ended, needs no connection.
@@ -207,7 +201,7 @@ class AsyncEventStream:
                 self._around.hub.listen(self._log.source, self)
 
     async def _page(self) -> tuple[Any, bool]:
-        async with self._around.reads:
+        async with self._around.hub.reads:
             return await self._log.read(self._around.carry)
 
     def _report(self, state: ConnectionState) -> None:
@@ -231,6 +225,8 @@ class EventStream:
         self._events = events
         self._loop = loop
         self._here: deque[JobEvent] = deque()
+        self._cursor_before: str | None = None
+        """What is `here` has not been told yet."""
 
     @property
     def counts(self) -> Counts:
@@ -249,7 +245,7 @@ class EventStream:
     @property
     def cursor(self) -> str | None:
         """As of AsyncEventStream."""
-        return self._events.cursor
+        return self._cursor_before if self._here else self._events.cursor
 
     def __iter__(self) -> Self:
         return self
@@ -283,6 +279,7 @@ class EventStream:
 
     def _next(self, seconds: float | None) -> JobEvent | None:
         if not self._here:
+            self._cursor_before = self._events.cursor
             try:
                 self._loop.run(_several(self._events, seconds, self._here))
             except (StopAsyncIteration, CancelledError):
