@@ -23,6 +23,7 @@ from reelbase.errors import (
     RateLimited,
     ReelbaseError,
     ServerFault,
+    SubscriptionOverflow,
     TransactionConflict,
     TransactionFailed,
     UnexpectedAnswer,
@@ -108,6 +109,7 @@ from reelbase.models import (
     StoragePerformance,
     StorageStatistics,
     SystemEvent,
+    SystemEventLogPage,
     SystemEventPage,
     SystemStats,
     ThresholdState,
@@ -123,7 +125,9 @@ from reelbase.models import (
     VideoJob,
     read_event,
 )
+from reelbase.realtime.backlog import Overflow
 from reelbase.realtime.state import ConnectionPhase, ConnectionState
+from reelbase.realtime.subscription_info import SubscriptionId, SubscriptionInfo, SubscriptionKind
 from reelbase.services.running import AsyncRunningJob, RunningJob
 from reelbase.settings import Settings
 
@@ -203,6 +207,7 @@ __all__ = [
     "NoData",
     "NotFound",
     "OtherEvent",
+    "Overflow",
     "PermissionDenied",
     "PoolExhausted",
     "Problem",
@@ -237,7 +242,12 @@ __all__ = [
     "StorageOperationType",
     "StoragePerformance",
     "StorageStatistics",
+    "SubscriptionId",
+    "SubscriptionInfo",
+    "SubscriptionKind",
+    "SubscriptionOverflow",
     "SystemEvent",
+    "SystemEventLogPage",
     "SystemEventPage",
     "SystemStats",
     "ThresholdState",

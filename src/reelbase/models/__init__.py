@@ -69,6 +69,7 @@ from reelbase.models.metrics import (
     MetricSpec,
     MetricThreshold,
     SystemEvent,
+    SystemEventLogPage,
     SystemEventPage,
     ThresholdState,
 )
@@ -166,6 +167,7 @@ __all__ = [
     "StoragePerformance",
     "StorageStatistics",
     "SystemEvent",
+    "SystemEventLogPage",
     "SystemEventPage",
     "SystemStats",
     "ThresholdState",
