@@ -257,7 +257,8 @@ begin
         insert into public.system_metrics (metric, value, unit, labels, recorded_at, idempotency_key)
         select
             given.metric, given.value, given.unit, coalesce(given.labels, '{}'),
-            coalesce(given.recorded_at, now()), given.idempotency_key
+            -- Those without a time follow each other as they were given, whatever the order of their keys.
+            coalesce(given.recorded_at, now() + (item.place - 1) * interval '1 microsecond'), given.idempotency_key
         from jsonb_array_elements(insert_metrics.metrics) with ordinality as item (value, place),
             jsonb_populate_record(null::public.system_metrics, item.value) as given
         -- In the order of the keys: of two calls with the same ones, one waits for the other, and never both.

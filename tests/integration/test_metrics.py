@@ -484,6 +484,29 @@ def test_threshold__judges_many_values_of_a_statement_in_their_order(
     ]
 
 
+def test_threshold__judges_values_without_times_as_they_were_given(
+    target: Target, database: Database, metric: str
+) -> None:
+    answer(target, "set_metric_threshold", metric=metric, warning=10, critical=20)
+    keys = (f"{metric}-{letter}" for letter in "dbca")
+
+    answer(
+        target,
+        "record_metrics",
+        metrics=[
+            {"metric": metric, "value": value, "idempotency_key": key}
+            for value, key in zip((15, 5, 25, 15), keys, strict=True)
+        ],
+    )
+
+    assert [(old, new) for old, new, _ in crossings(database, metric)] == [
+        ("ok", "warning"),
+        ("warning", "ok"),
+        ("ok", "critical"),
+        ("critical", "warning"),
+    ]
+
+
 def test_threshold__is_not_moved_by_a_value_that_comes_late(database: Database, metric: str) -> None:
     database.execute("select set_metric_threshold(%s, 10)", (metric,))
     record(database, metric, 50)
