@@ -1,8 +1,8 @@
 """The log of all jobs as the database keeps it, in memory: transactions, locks, horizons.
 
-What supabase/migrations/20261120001000_job_events.sql does, as far as listeners can tell: `seq` counts without
-gaps in the order of commits, an event goes by the number of its transaction or of the job's newest event if
-that is greater, and a read ends before the oldest transaction that is still open.
+What supabase/migrations/20261120001000_job_events.sql does, as far as listeners can tell: `seq` counts
+without gaps in the order of commits, an event goes by the number of its transaction or of the job's newest
+event if that is greater, and a read ends before the oldest transaction that is still open.
 """
 
 from collections.abc import Callable, Sequence

@@ -30,6 +30,8 @@ FILTERS = [
 EVERYTHING_KNOWN = 70.0
 """Seconds until the log has been read, even if the last beat before was a long one."""
 
+CHANCE = random.Random(1)  # noqa: S311  # spreads load, guards nothing
+
 some = settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -52,6 +54,7 @@ class Listening(ABC):
         self.ending: list[Transaction] = []
         """Transactions in the journal, which no snapshot sees as finished yet."""
         self.reading = self.has_read = False
+        self.asked_for: Any = None
         self.snapshot: Any = None
         self.is_up = False
         self.acts = [
@@ -81,12 +84,17 @@ class Listening(ABC):
         while choices.left > 0:
             choices.of(acts)(choices)
             assert in_order_of_seq(self.delivered)
+            self.assert_resumable()
 
     # Of the two logs ----------------------------------------------------------------------------
 
     @abstractmethod
     def start(self, choices: Choices) -> None:
         """Make the feed, at the present or at another place in a log."""
+
+    @abstractmethod
+    def place(self) -> Any:
+        """After which the log is to be read next."""
 
     @abstractmethod
     def page(self) -> Any:
@@ -98,6 +106,10 @@ class Listening(ABC):
     @abstractmethod
     def wanted(self) -> list[JobEvent]:
         """All that is to be delivered, once everything is committed."""
+
+    @abstractmethod
+    def assert_resumable(self) -> None:
+        """Whoever goes on from where this feed says it is misses nothing."""
 
     def wants(self, event: JobEvent) -> bool:
         return True
@@ -178,6 +190,11 @@ class Listening(ABC):
 
     # The log ------------------------------------------------------------------------------------
 
+    def ask(self) -> None:
+        assert not self.reading
+        self.reading = True
+        self.asked_for = self.place()
+
     def look(self, _: Choices) -> None:
         """The database runs the query; the answer arrives later."""
         if self.reading and self.snapshot is None:
@@ -197,9 +214,9 @@ class Listening(ABC):
     # The reader ---------------------------------------------------------------------------------
 
     def consume(self, choices: Choices) -> None:
-        """Take some events; while the log is read there are none."""
+        """Take some events, also while the log is read."""
         events, answers = 1 + choices.number(5), choices.yes()
-        while events and not self.reading:
+        while events:
             step = self.feed.step(self.now)
             if isinstance(step, JobEvent):
                 self.delivered.append(step)
@@ -207,7 +224,7 @@ class Listening(ABC):
             elif not isinstance(step, Read):
                 break
             else:
-                self.reading = True
+                self.ask()
                 if answers:
                     self.answer(choices)
 
@@ -239,9 +256,9 @@ class Listening(ABC):
             if isinstance(step, JobEvent):
                 self.delivered.append(step)
             elif isinstance(step, Read):
-                self.reading = True
+                self.ask()
                 self.answer(Choices(b""))
-            elif isinstance(step, Wait) and step.until <= until:
+            elif isinstance(step, Wait) and step.until is not None and step.until <= until:
                 assert step.until > self.now
                 self.now = step.until
             else:
@@ -299,13 +316,21 @@ class WholeLog(Listening):
         self.tail = choices.of(FILTERS)
         self.cursor = self.model.end if choices.yes() else None
         self.order = LogOrder(self.cursor, self.tail.wants)
-        self.feed = Feed(self.order, self.now, chance=random.Random(1))
+        self.feed = Feed(self.order, self.now, chance=CHANCE)
+
+    def place(self) -> Any:
+        return self.order.cursor
 
     def page(self) -> Any:
-        return self.model.read_all(self.order.cursor, self.tail.wants, self.limit)
+        return self.model.read_all(self.asked_for, self.tail.wants, self.limit)
 
     def has_more(self, page: Any) -> bool:
         return bool(page.more)
+
+    def assert_resumable(self) -> None:
+        cursor = self.order.earlier_cursor if self.feed.is_telling else self.order.cursor
+        told = {event.id for event in [*self.delivered, *self.model.after(cursor)]}
+        assert told >= {event.id for event in self.wanted()}
 
     def wants(self, event: JobEvent) -> bool:
         return self.tail.wants(event)
@@ -321,7 +346,7 @@ class OneJob(Listening):
             self.model.append(JOBS[0])
         self.after_seq = choices.number(before + 1)
         self.order = JobOrder(JOBS[0], self.after_seq)
-        self.feed = Feed(self.order, self.now, chance=random.Random(1))
+        self.feed = Feed(self.order, self.now, chance=CHANCE)
         self.acts.append((1, self.end))
 
     def end(self, choices: Choices) -> None:
@@ -333,11 +358,19 @@ class OneJob(Listening):
     def listens_to(self, event: JobEvent) -> bool:
         return event.job_id == JOBS[0]
 
+    def place(self) -> Any:
+        return self.order.last_seq
+
     def page(self) -> Any:
-        return self.model.read_job(JOBS[0], self.order.last_seq, self.limit)
+        return self.model.read_job(JOBS[0], self.asked_for, self.limit)
 
     def has_more(self, page: Any) -> bool:
         return len(page) == self.limit
+
+    def assert_resumable(self) -> None:
+        # By the seq of what was told last.
+        told = [event.seq for event in self.delivered]
+        assert told == list(range(self.after_seq + 1, self.after_seq + len(told) + 1))
 
     def wanted(self) -> list[JobEvent]:
         log = [e for e in self.model.log if e.job_id == JOBS[0] and e.seq > self.after_seq]
@@ -412,3 +445,33 @@ def test_log_that_could_not_be_read__is_named_only_until_it_can(was_up: bool) ->
 
     expected = (ConnectionPhase.LIVE, "rows come by push") if was_up else (ConnectionPhase.POLLING, "refused")
     assert (feed.state.phase, feed.state.reason) == expected
+
+
+MISSES = {
+    "up": lambda feed: feed.up(5.0),
+    "a row that cannot be read": lambda feed: feed.row(5.0, None),
+    "a row too many": lambda feed: [feed.row(5.0, LogModel().append(JOBS[0])) for _ in range(4)],
+    "a row whose forerunner is missing": lambda feed: feed.row(5.0, _later_event()),
+}
+
+
+def _later_event() -> JobEvent:
+    model = LogModel()
+    return [model.append(JOBS[0]) for _ in range(3)][-1]
+
+
+@pytest.mark.parametrize("miss", MISSES)
+@pytest.mark.parametrize("while_reading", [True, False])
+def test_what_is_missing__is_read_at_once(miss: str, while_reading: bool) -> None:
+    feed: Feed[Any] = Feed(JobOrder(JOBS[0], 0), 0.0)
+    assert isinstance(feed.step(0.0), Read)
+    feed.page(0.0, [], more=False)
+    if while_reading:
+        assert isinstance(feed.step(5.0), Read)
+
+    MISSES[miss](feed)
+
+    if while_reading:
+        assert isinstance(feed.step(5.0), Wait)
+        feed.page(5.0, [], more=False)
+    assert isinstance(feed.step(5.1), Read)
