@@ -34,6 +34,8 @@ class LogModel:
         self.log: list[JobEvent] = []
         """What is committed, in the order of commits."""
         self.open: list[Transaction] = []
+        self.newest: list[JobEvent] = []
+        """What was committed last."""
         self._xid = self._id = 0
 
     def begin(self) -> Transaction:
@@ -74,6 +76,7 @@ class LogModel:
     def commit(self, transaction: Transaction) -> None:
         self.open.remove(transaction)
         self.log += transaction.events
+        self.newest = transaction.events
 
     def roll_back(self, transaction: Transaction) -> None:
         self.open.remove(transaction)

@@ -2,6 +2,7 @@
 
 import random
 from abc import ABC, abstractmethod
+from itertools import product
 from typing import Any
 from uuid import UUID
 
@@ -134,7 +135,8 @@ class Listening(ABC):
     def append(self, choices: Choices, transaction: Transaction) -> None:
         job = choices.of(JOBS)
         if not self.model.locked(job, transaction):
-            self.model.write(transaction, job, choices.of(TYPES), choices.of(STATUSES))
+            for _ in range(1 + choices.number(3)):
+                self.model.write(transaction, job, choices.of(TYPES), choices.of(STATUSES))
 
     def write_and_commit(self, choices: Choices) -> None:
         """What mostly happens."""
@@ -145,14 +147,18 @@ class Listening(ABC):
     def commit_and_tell(self, choices: Choices, transaction: Transaction) -> None:
         self.flushed += transaction.events
         self.model.commit(transaction)
-        if choices.yes():
-            for event in transaction.events:
+        self.tell_perhaps(choices, transaction)
+
+    def tell_perhaps(self, choices: Choices, transaction: Transaction) -> None:
+        for event in transaction.events:
+            if choices.number(4):
                 self.hear(event)
 
     def flush(self, choices: Choices) -> None:
         if self.active:
             self.ending.append(choices.of(self.active))
             self.flushed += self.ending[-1].events
+            self.tell_perhaps(choices, self.ending[-1])
 
     def finish(self, choices: Choices) -> None:
         if self.ending:
@@ -277,23 +283,24 @@ class Listening(ABC):
     def append_wanted(self) -> JobEvent:
         """An event that is to be delivered."""
         transaction = self.model.begin()
-        candidates = [
-            self.model.write(transaction, JOBS[0], type_, status) for type_ in TYPES for status in STATUSES
-        ]
-        self.model.roll_back(transaction)
-        event = next(event for event in candidates if self.wants(event))
-        transaction = self.model.begin()
-        event = self.model.write(transaction, JOBS[0], event.type, event.status)
-        self.model.commit(transaction)
-        return event
+        while True:
+            for type_, status in product(TYPES, STATUSES):
+                event = self.model.write(transaction, JOBS[0], type_, status)
+                if self.wants(event):
+                    self.model.commit(transaction)
+                    return event
 
     def assert_live(self) -> None:
         """Rows that come are delivered at once, and the feed is called live."""
-        for _ in range(3):
+        for number in range(3):
+            pushed = self.feed.counts.pushed
             event = self.append_wanted()
-            self.feed.row(self.now, event)
+            for row in self.model.newest:
+                self.feed.row(self.now, row)
             self.run(0.1)
             assert self.delivered[-1] == event
+            # The first row of a job that was not heard of before has the log read.
+            assert self.feed.counts.pushed > pushed or number == 0
         assert self.feed.state.phase is ConnectionPhase.LIVE
 
     def assert_polling(self) -> None:
@@ -475,3 +482,33 @@ def test_what_is_missing__is_read_at_once(miss: str, while_reading: bool) -> Non
         assert isinstance(feed.step(5.0), Wait)
         feed.page(5.0, [], more=False)
     assert isinstance(feed.step(5.1), Read)
+
+
+def test_row_that_the_log_does_not_show_yet__is_waited_for_at_a_fast_beat() -> None:
+    model = LogModel()
+    order = LogOrder(model.end)
+    feed: Feed[Any] = Feed(order, 0.0)
+    seen = model.append(JOBS[0])
+    slow = model.begin()
+    model.write(slow, JOBS[1])
+    late = model.append(JOBS[0])
+    assert isinstance(feed.step(0.0), Read)
+    feed.page(0.0, model.read_all(order.cursor, lambda _: True, 10), more=False)
+    assert feed.step(0.0) == seen
+
+    feed.row(1.0, model.append(JOBS[0]))
+
+    reads = 0
+    for hundredth in range(100, 300):
+        if hundredth == 250:
+            model.commit(slow)
+        if isinstance(step := feed.step(hundredth / 100), Read):
+            reads += 1
+            feed.page(hundredth / 100, model.read_all(order.cursor, lambda _: True, 10), more=False)
+            if feed.step(hundredth / 100) == slow.events[0]:
+                break
+        else:
+            assert isinstance(step, Wait)
+    # Within half a second of the slow one's commit, and not at the beat of ten.
+    assert feed.step(3.0) == late
+    assert reads < 20

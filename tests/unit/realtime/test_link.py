@@ -59,6 +59,7 @@ class Play:
             (2, self.send_row),
             (3, self.answer_heartbeat),
             (2, self.renew),
+            (1, self.renew_late),
             (1, self.not_renew),
             (6, self.wait),
             (1, self.sleep),
@@ -251,10 +252,16 @@ class Play:
 
     def renew(self, choices: Choices) -> None:
         if self.renewals:
-            self.renewals = 0
-            self.tokens += 1
-            due = choices.of([None, 0.0, 30.0])
-            self.do(self.link.renewed(self.now, f"token {self.tokens}", due))
+            self.renew_late(choices)
+
+    def renew_late(self, choices: Choices) -> None:
+        """A token that was asked for on an earlier socket, perhaps; all channels of this one hear of it."""
+        self.renewals = 0
+        self.tokens += 1
+        due = choices.of([None, 0.0, 30.0])
+        done = self.do(self.link.renewed(self.now, f"token {self.tokens}", due))
+        told = {action.frame["topic"] for action in done if isinstance(action, Send)}
+        assert told == ({*self.link._by_topic} if self.is_open else set())
 
     def not_renew(self, _: Choices) -> None:
         if self.renewals:
