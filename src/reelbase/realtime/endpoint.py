@@ -1,8 +1,11 @@
 """Where Realtime is, who asks, and how patient we are with it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+
+from reelbase.errors import ConnectionFailed
 
 LivePath: TypeAlias = Literal["postgres_changes", "broadcast"]
 """How rows come live; docs/concepts/realtime.md says when to choose which."""
@@ -13,7 +16,7 @@ class Timing:
     """Seconds."""
 
     connect: float = 10.0
-    """For the socket to open."""
+    """For the socket to open, and for a token."""
     join: float = 10.0
     """For the server to confirm a subscription; a failing database makes it slow."""
     heartbeat: float = 15.0
@@ -44,4 +47,11 @@ class RealtimeEndpoint:
     """How many channels a socket may have at most."""
 
     async def fresh_token(self) -> str:
-        return self.key if self.token is None else await self.token()
+        """Raises ConnectionFailed if there is none in time, and what the provider raises."""
+        if self.token is None:
+            return self.key
+        try:
+            async with asyncio.timeout(self.timing.connect):
+                return await self.token()
+        except TimeoutError as error:
+            raise ConnectionFailed("Realtime has to wait too long for a token.") from error

@@ -110,7 +110,9 @@ class Feed(Generic[PageT_contra]):
         """Live rows since the last read."""
         self._silent = 0
         """How many beats in a row found what the live connection had not brought."""
-        self.state = ConnectionState(ConnectionPhase.CONNECTING, "the log is read first", datetime.now(UTC))
+        self._away = (ConnectionPhase.CONNECTING, "the log is read first")
+        """Phase and reason while the live connection is not up."""
+        self.state = ConnectionState(*self._away, datetime.now(UTC))
 
     # Signals ------------------------------------------------------------------------------------
 
@@ -123,7 +125,8 @@ class Feed(Generic[PageT_contra]):
         """Rows flow no more."""
         self._is_up, self._quiet = False, 0
         self._due = min(self._due, now + self._jittered(self._beats.polling[0]))
-        self._enter(ConnectionPhase.POLLING, reason)
+        self._away = (ConnectionPhase.POLLING, reason)
+        self._enter(*self._away)
 
     def row(self, now: float, event: JobEvent | None) -> None:
         """A live row; None in place of one that cannot be read."""
@@ -143,7 +146,7 @@ class Feed(Generic[PageT_contra]):
         self._ready.extend(found)
         self.counts.read += len(found)
         self._quiet = 0 if found else self._quiet + 1
-        if self._at_beat and self._is_up:
+        if self._is_up:
             self._judge(found)
         self._rows = 0
         self._at_beat = not more and not self._again
@@ -153,9 +156,11 @@ class Feed(Generic[PageT_contra]):
         self._due += self._pause()
         if self._order.waiting:
             self._not_before = self._due
-        if self._is_up and self._silent == 0:
+        if not self._is_up:
+            self._enter(*self._away)
+        elif self._silent <= 1:
             self._enter(ConnectionPhase.LIVE, "rows come by push")
-        elif self._is_up and self._silent > 1:
+        else:
             self._enter(ConnectionPhase.POLLING, "the live connection brings no rows")
 
     def failed(self, now: float, reason: str) -> None:
@@ -225,7 +230,7 @@ class Feed(Generic[PageT_contra]):
         """A beat that finds events although no row came: is the connection silent?"""
         if self._rows:
             self._silent = 0
-        elif found:
+        elif found and self._at_beat:
             self._silent += 1
 
     def _pause(self) -> float:

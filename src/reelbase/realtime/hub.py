@@ -5,7 +5,7 @@ The shell around `realtime/link.py`: it opens sockets, carries frames and tells 
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -26,7 +26,7 @@ _LINGER = 2.0
 
 
 class Listener(Protocol):
-    """Who wants to know of a source. Called in the event loop; must not block, nor raise."""
+    """Who wants to know of a source. Called in the event loop; must not block. What it raises is logged."""
 
     def up(self) -> None:
         """Rows flow from now on; some may have been missed before."""
@@ -109,7 +109,7 @@ class _Line:
         listeners = self.listeners.setdefault(source, [])
         listeners.append(listener)
         if self._link.is_up(source):
-            listener.up()
+            _tell(listener.up)
         self._link.add(source)
         self._changed.set()
 
@@ -221,23 +221,33 @@ class _Line:
                 case Row():
                     event = _event(action)
                     for listener in tuple(self.listeners.get(action.source, ())):
-                        listener.row(event)
+                        _tell(listener.row, event)
                 case Up():
                     logger.debug("Live: %s.", action.source)
                     for listener in tuple(self.listeners.get(action.source, ())):
-                        listener.up()
+                        _tell(listener.up)
                 case Down():
                     if warn:
                         logger.warning(
                             "%s is not live: %s. Going on by polling.", action.source, action.reason
                         )
                     for listener in tuple(self.listeners.get(action.source, ())):
-                        listener.down(action.reason)
+                        _tell(listener.down, action.reason)
+                    # It is joined again, sooner than anything else may be due.
+                    self._changed.set()
                 case Open():
                     pass
                 case _:
                     self._outgoing.append(action)
                     self._changed.set()
+
+
+def _tell(hear: Callable[..., None], *what: object) -> None:
+    """One listener's trouble is not that of the others, nor of the connection."""
+    try:
+        hear(*what)
+    except Exception:
+        logger.exception("A listener of the live connection failed.")
 
 
 def _event(row: Row) -> JobEvent | None:
