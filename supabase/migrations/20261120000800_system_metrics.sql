@@ -102,6 +102,27 @@ grant execute on function public.get_system_events to authenticated, service_rol
 create type public.system_event_log_page as (items public.system_events[], next_cursor text, more boolean);
 comment on type public.system_event_log_page is 'A stretch of the system events; next_cursor is where the next one begins, more whether there is one yet.';
 
+-- The end of the system events as far as they can be read: just behind the last one before the oldest open transaction.
+-- private.log_end says why no further.
+create function private.system_event_log_end()
+returns xid8
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    return coalesce((
+        select (events.xid::text::bigint + 1)::text::xid8
+        from public.system_events as events
+        where events.xid < private.log_horizon()
+        order by events.xid desc
+        limit 1
+    ), '1');
+end;
+$$;
+comment on function private.system_event_log_end is 'What has a smaller xid is there or comes no more.';
+grant execute on function private.system_event_log_end to authenticated, service_role;
+
 -- Where the system events end now: a cursor for those who want only what comes later.
 create function public.get_system_event_cursor()
 returns text
@@ -111,7 +132,7 @@ set search_path = ''
 as $$
 begin
     perform private.require_service();
-    return private.cursor('system_event_log', to_jsonb(private.log_horizon()), '0');
+    return private.cursor('system_event_log', to_jsonb(private.system_event_log_end()), '0');
 end;
 $$;
 comment on function public.get_system_event_cursor is 'Where the system events end now, as a cursor. Backends only.';
@@ -133,7 +154,7 @@ set search_path = ''
 as $$
 declare
     place record;
-    horizon xid8 := private.log_horizon();
+    horizon xid8;
     seen_xid xid8;
     seen_id bigint;
     rows public.system_events[];
@@ -144,6 +165,7 @@ begin
     if not severity <@ array['info', 'warning', 'critical'] then
         perform private.refuse_argument('severity', 'must be of info, warning, critical');
     end if;
+    horizon := private.system_event_log_end();
     place := private.cursor_place('system_event_log', after, 'xid8', 'bigint');
     -- Before everything where there is no cursor, so that the condition is one that the index answers.
     seen_xid := coalesce(place.value::xid8, '0');
@@ -162,7 +184,7 @@ begin
         last := rows[max_events];
         return (rows, private.cursor('system_event_log', to_jsonb(last.xid), last.id::text), true);
     end if;
-    -- A cursor from before a restore may lie ahead; it stays where it is.
+    -- A cursor may lie ahead, from before a restore or the removal of old events; it stays where it is.
     if seen_xid >= horizon then
         return (rows, after, false);
     end if;

@@ -383,7 +383,7 @@ grant execute on function public.read_job_events to anon, authenticated, service
 create type public.event_page as (items public.job_events[], next_cursor text, more boolean, horizon xid8);
 comment on type public.event_page is 'A stretch of the log; next_cursor is where the next one begins, more whether there is one yet. What has an xid below the horizon is in the log or comes no more.';
 
--- The end of the log as far as it can be read: what transactions that are still open may yet commit lies behind it.
+-- The first transaction that is still open: what it and later ones may yet commit lies behind it.
 create function private.log_horizon()
 returns xid8
 language sql
@@ -395,6 +395,27 @@ $$;
 comment on function private.log_horizon is 'The first transaction that may still write into the log.';
 grant execute on function private.log_horizon to anon, authenticated, service_role;
 
+-- The end of the log as far as it can be read: just behind the last event before the horizon. The horizon itself will not
+-- do for a cursor: a crash forgets the numbers of transactions that changed nothing, and gives them out again. Definer:
+-- the log ends where it does whatever of it the caller may see.
+create function private.log_end()
+returns xid8
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+    select coalesce((
+        select (events.xid::text::bigint + 1)::text::xid8
+        from public.job_events as events
+        where events.xid < private.log_horizon()
+        order by events.xid desc
+        limit 1
+    ), '1');
+$$;
+comment on function private.log_end is 'What has a smaller xid is in the log or comes no more.';
+grant execute on function private.log_end to anon, authenticated, service_role;
+
 -- Where the log ends now: a cursor for those who want only what comes later.
 create function public.get_event_cursor()
 returns text
@@ -402,7 +423,7 @@ language sql
 stable
 set search_path = ''
 as $$
-    select private.cursor('events', to_jsonb(private.log_horizon()), '0');
+    select private.cursor('events', to_jsonb(private.log_end()), '0');
 $$;
 comment on function public.get_event_cursor is 'Where the log ends now, as a cursor.';
 grant execute on function public.get_event_cursor to anon, authenticated, service_role;
@@ -424,7 +445,7 @@ set search_path = ''
 as $$
 declare
     place record := private.cursor_place('events', after, 'xid8', 'bigint');
-    horizon xid8 := private.log_horizon();
+    horizon xid8 := private.log_end();
     rows public.job_events[];
     last public.job_events;
 begin
@@ -456,7 +477,7 @@ begin
     end if;
     return (
         coalesce(rows, '{}'),
-        -- A cursor from before a restore may lie ahead of the log; it stays where it is.
+        -- A cursor may lie ahead of the log, from before a restore or the removal of old jobs; it stays where it is.
         private.cursor('events', to_jsonb(greatest(horizon, place.value::xid8)), coalesce(
             case when place.value::xid8 >= horizon then place.id end, '0'
         )),

@@ -215,6 +215,7 @@ async def test_failing_provider__is_an_authentication_error(target: Target, kind
     with pytest.raises(AuthenticationError, match="token provider failed") as caught:
         await done(client.security.user_role())
     assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.transient
     await close(client)
 
 

@@ -16,7 +16,7 @@ import pytest
 from integration.localbase.projects import Project
 from reelbase import AsyncReelbase, Reelbase
 from reelbase.execution.retry import RetryPolicy
-from support import AnyClient, done
+from support import AnyClient, done, eventually
 
 pytestmark = pytest.mark.local_stack
 
@@ -108,3 +108,44 @@ async def test_create__while_postgres_recovers_from_a_crash_makes_one_job(
         job = await done(client.jobs.create("mp4", 64, 64, user_agent=agent))
 
     assert stack.rows(agent) == [(job.id,)]
+
+
+def roll_back(session: psycopg.Connection[tuple[object, ...]]) -> None:
+    """Use up numbers of transactions that change nothing: a crash forgets them, and they are used again."""
+    for _ in range(20):
+        with session.transaction(force_rollback=True):
+            session.execute("select pg_current_xact_id()")
+
+
+async def test_cursor__from_before_a_crash_skips_nothing_that_comes_after(
+    stack: Stack, client: AnyClient
+) -> None:
+    await done(client.jobs.create("mp4", 64, 64))
+    with psycopg.connect(stack.status["DB_URL"], autocommit=True) as session:
+        roll_back(session)
+        page = await done(client.events.read_all(max_events=1000))
+        now = await done(client.events.cursor())
+        os.kill(session.info.backend_pid, signal.SIGKILL)
+
+    jobs = [(await done(client.jobs.create("mp4", 64, 64))).id for _ in range(3)]
+
+    for cursor in (page.next_cursor, now):
+        later = await done(client.events.read_all(after=cursor))
+        assert [event.job_id for event in later.items] == jobs
+
+
+async def test_cursor__of_system_events_neither(stack: Stack, client: AnyClient) -> None:
+    name = f"chaos.{uuid4().hex}"
+    await done(client.metrics.set_threshold(name, critical=5))
+    with psycopg.connect(stack.status["DB_URL"], autocommit=True) as session:
+        roll_back(session)
+        page = await done(client.metrics.read_system_events(max_events=1000))
+        now = await done(client.metrics.system_event_cursor())
+        os.kill(session.info.backend_pid, signal.SIGKILL)
+
+    await eventually(lambda: done(client.metrics.thresholds()))
+    await done(client.metrics.record(name, 6))
+
+    for cursor in (page.next_cursor, now):
+        later = await done(client.metrics.read_system_events(after=cursor))
+        assert [event.data["metric"] for event in later.items] == [name]

@@ -198,4 +198,7 @@ def renewing_async(
 
 
 def _unavailable(error: Exception) -> AuthenticationError:
-    return AuthenticationError(Answer(f"The token provider failed ({type(error).__name__})."))
+    unavailable = AuthenticationError(Answer(f"The token provider failed ({type(error).__name__})."))
+    # Whom it asks may be back soon: streams that have begun wait for that.
+    unavailable.transient = True
+    return unavailable
