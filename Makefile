@@ -4,8 +4,9 @@
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
-# Files stay whole, so that what a file's tests share is made once; each process has servers of its own.
-ALL_TESTS := --numprocesses=2 --dist=loadfile
+# Files stay whole, so that what a file's tests share is made once; each process has servers of its own. In their
+# order: the slow ones come first, and the last ones are quick.
+ALL_TESTS := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # By the environment, so that a file may have any name.
 export SOURCE
