@@ -4,6 +4,9 @@
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
+# Files stay whole, so that what a file's tests share is made once; each process has servers of its own. In their
+# order: the slow ones come first, and the last ones are quick.
+ALL_TESTS := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # By the environment, so that a file may have any name.
 export SOURCE
@@ -16,8 +19,8 @@ help: ## Show this help
 demo: $(VENV)/installed-demo ## Render a real video and watch it live; SOURCE=FILE uses a file of yours
 	@$(BIN)/reelbase demo $${SOURCE:+--source "$$SOURCE"}
 
-test: $(VENV)/installed-dev node ## Run all tests; ARGS goes to pytest
-	$(BIN)/pytest $(ARGS)
+test: $(VENV)/installed-dev node ## Run all tests, or those that ARGS names for pytest
+	$(BIN)/pytest $(or $(ARGS),$(ALL_TESTS))
 
 check: $(VENV)/installed-dev node ## Format, lint, types and layers
 	$(BIN)/ruff format --check

@@ -50,8 +50,9 @@ _SETTINGS = {
     "log_min_messages": "warning",
 }
 # Data that goes with the stack need not survive a power cut. synchronous_commit stays on: logical decoding
-# sends what is flushed, and without it the WAL writer flushes every 200 ms only.
-_EPHEMERAL_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
+# sends what is flushed, and without it the WAL writer flushes every 200 ms only. And little data is read in
+# less time than a query is compiled in, by those builds of Postgres that can.
+_EPHEMERAL_SETTINGS = {"fsync": "off", "full_page_writes": "off", "jit": "off"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from localbase.account import Account
 from localbase.background import BackgroundLoop
@@ -19,13 +19,15 @@ from localbase.directories import (
     project_directory,
 )
 from localbase.errors import LocalbaseError
-from localbase.gateway import Gateway
 from localbase.keys import Keys
 from localbase.migrations import migrate, seed
 from localbase.orphans import stop_orphan
 from localbase.ports import claim_port
 from localbase.postgres import DatabaseAddress, PostgresServer
 from localbase.project import Project, read_project
+
+if TYPE_CHECKING:
+    from localbase.gateway import Gateway
 
 API_PORT = 54321
 DB_PORT = 54322
@@ -82,6 +84,9 @@ class Stack:
         self._gateway: Gateway | None = None
 
     async def __aenter__(self) -> Self:
+        # Here and not above: it takes most of the time of the commands that start nothing.
+        from localbase.gateway import Gateway  # noqa: PLC0415
+
         if self._options.api_port:
             claim_port(self._options.api_port)
         self._server = await asyncio.to_thread(self._start_database)

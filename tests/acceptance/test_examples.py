@@ -19,6 +19,8 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 @pytest.fixture
 def environment(own_target: Target, tmp_path: Path) -> dict[str, str]:
     settings = {
+        # On a busy machine calls are slow, and are said to be.
+        "REELBASE_SLOW_CALL": "60",
         "SUPABASE_URL": own_target.url,
         "SUPABASE_SERVICE_ROLE_KEY": own_target.service_role_key,
         "DATABASE_URL": own_target.db_url,

@@ -1,7 +1,6 @@
 """What the client makes of a server that is away, slow or talks nonsense."""
 
 import asyncio
-import socket
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable
@@ -37,14 +36,7 @@ from reelbase import (
 )
 from reelbase.execution.call import Call
 from reelbase.execution.retry import RetryPolicy
-from support import AnyClient, Target, text
-
-
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
+from support import AnyClient, Target, text, unused_port
 
 Connect = Callable[..., AnyClient]
 
@@ -248,7 +240,7 @@ async def test_create__whose_answer_is_spoiled_makes_one_job(
 async def test_create__that_fails_can_be_repeated_with_the_key_from_the_error(
     target: Target, proxy: Proxy, connect: Connect, fault: Fault, error: type[ReelbaseError]
 ) -> None:
-    client = connect(proxy.url, target.service_role_key, timeout=0.5)
+    client = connect(proxy.url, target.service_role_key, timeout=3)
     agent = str(uuid4())
     proxy.spoil(fault)
 

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
@@ -16,18 +15,12 @@ import pytest
 from integration.localbase.projects import Project
 from reelbase import AsyncReelbase, Reelbase
 from reelbase.execution.retry import RetryPolicy
-from support import AnyClient, done, eventually
+from support import AnyClient, done, eventually, unused_port
 
 pytestmark = pytest.mark.local_stack
 
 MIGRATIONS = Path(__file__).parents[2] / "supabase"
 PATIENT = RetryPolicy(attempts=10**6)
-
-
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Stack:

@@ -45,7 +45,7 @@ class Checkup:
 
     async def _measure(self, seconds: float) -> dict[Probe, Measurement]:
         """The connection by itself, so that its time is not that of the others; then all others at once."""
-        others = probes(self._carry, self._endpoint, self._pool)
+        others = probes(self._carry, self._endpoint, self._pool, seconds)
         trivial = {Probe.CONNECTION: others.pop(Probe.CONNECTION)}
         connection = await measure_all(trivial, seconds)
         if connection[Probe.CONNECTION].error is None:

@@ -1,6 +1,7 @@
 """What is measured, by plain calls: without `reads`, none is repeated, nor answered from a cache."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from reelbase.execution.call import Call
@@ -23,13 +24,19 @@ _CALLS: dict[Probe, Call[Any]] = {
 }
 
 
+# Later than the measurement's own limit, so that it is that limit which tells of the end.
+_GRACE_SECONDS = 0.5
+
+
 def probes(
-    carry: Carry, endpoint: RealtimeEndpoint, pool: PoolOf
+    carry: Carry, endpoint: RealtimeEndpoint, pool: PoolOf, seconds: float
 ) -> dict[Probe, Callable[[], Awaitable[Any]]]:
-    """All measurements of a client."""
+    """All measurements of a client, each of which is given up after `seconds`."""
 
     def calling(call: Call[Any]) -> Callable[[], Awaitable[Any]]:
-        return lambda: carry(call)
+        # In a thread a call cannot be given up, and closing the client waits for it.
+        limited = replace(call, timeout=seconds + _GRACE_SECONDS)
+        return lambda: carry(limited)
 
     async def pool_numbers() -> PoolNumbers | None:
         return pool()

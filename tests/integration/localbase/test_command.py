@@ -40,7 +40,7 @@ def kill(pid: int) -> None:
 
 
 def test_start_status_stop(project: Project) -> None:
-    status = project.start()
+    status = project.start("--ephemeral")
 
     assert hello(status) == '"hello; world"'
     assert bodies(status) == ["seeded"]
@@ -93,7 +93,7 @@ def test_second_start_is_refused(project: Project) -> None:
 
 
 def test_two_projects_run_side_by_side(project: Project, other_project: Project) -> None:
-    one, two = project.start(), other_project.start()
+    one, two = project.start("--ephemeral"), other_project.start("--ephemeral")
     add_note(two, "mine")
 
     assert one["API_URL"] != two["API_URL"]
@@ -126,7 +126,7 @@ def test_number_of_a_dead_server_may_belong_to_another_process(project: Project,
 
 
 def test_reset_while_running(project: Project) -> None:
-    status = project.start()
+    status = project.start("--ephemeral")
     add_note(status, "gone")
     assert hello(status) == '"hello; world"'
 

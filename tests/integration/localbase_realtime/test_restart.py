@@ -1,7 +1,6 @@
 """A database that goes away and comes back."""
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,18 +12,13 @@ from localbase.database import bootstrap
 from localbase.keys import Keys
 from localbase.postgres import PostgresServer
 from localbase.stack import StackOptions, running_server
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from support import unused_port
 
 
 @pytest.fixture
 def postgres(tmp_path: Path) -> Iterator[PostgresServer]:
     """A server on a port that stays the same."""
-    options = StackOptions(workdir=tmp_path, db_port=_free_port(), ephemeral=True)
+    options = StackOptions(workdir=tmp_path, db_port=unused_port(), ephemeral=True)
     with running_server(options) as server:
         bootstrap(server.port)
         yield server
