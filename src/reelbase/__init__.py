@@ -44,6 +44,8 @@ from reelbase.models import (
     ElementState,
     ElementType,
     EventConsumer,
+    EventDeadLetter,
+    EventDeadLetterPage,
     EventPage,
     EventType,
     FitMode,
@@ -99,10 +101,12 @@ from reelbase.models import (
     UserRole,
     VideoJob,
 )
+from reelbase.realtime.consumer import AsyncConsumer, Consumer
 from reelbase.services.running import AsyncRunningJob, RunningJob
 from reelbase.settings import Settings
 
 __all__ = [
+    "AsyncConsumer",
     "AsyncReelbase",
     "AsyncRunningJob",
     "AuthenticationError",
@@ -119,6 +123,7 @@ __all__ = [
     "ConfigurationError",
     "Conflict",
     "ConnectionFailed",
+    "Consumer",
     "DatabaseHealth",
     "Element",
     "ElementPage",
@@ -126,6 +131,8 @@ __all__ = [
     "ElementState",
     "ElementType",
     "EventConsumer",
+    "EventDeadLetter",
+    "EventDeadLetterPage",
     "EventPage",
     "EventType",
     "EventsMissing",

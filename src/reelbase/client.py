@@ -35,8 +35,11 @@ from reelbase.health.pool import pool_of
 from reelbase.models import JobEvent
 from reelbase.realtime.background import BackgroundLoop
 from reelbase.realtime.channel import RealtimeEndpoint
+from reelbase.realtime.consumer import AsyncConsumer, Consumer
+from reelbase.realtime.consumption import Consumption
 from reelbase.realtime.feed import Carry, Counts, follow
 from reelbase.realtime.live import LiveRows
+from reelbase.realtime.nudges import open_nudges
 from reelbase.realtime.stream import AsyncEventStream, EventStream
 from reelbase.realtime.watch import Watch
 from reelbase.services.arguments import Address
@@ -258,8 +261,8 @@ class AsyncReelbase(_Client[Async]):
         self._feeds = _Feeds(endpoint, watched, invalidate, host=self._feeds)
         self.health = AsyncHealth(watched, Checkup(watched, endpoint, pool_of(self)))
         if self._cached is None:
-            return watched, self._feeds.open
-        return self._telemetry.observed_async(self._cached.carry), self._feeds.open
+            return watched, self._feeds.follow
+        return self._telemetry.observed_async(self._cached.carry), self._feeds.follow
 
     @property
     def supabase(self) -> "supabase.AsyncClient":
@@ -464,8 +467,14 @@ def _checked(timeout: float) -> float:
 
 # Functions, not methods of the client: it should not be part of a cycle, so that a forgotten one is noticed
 # at once.
-def _opener(feeds: "_Feeds", loop: BackgroundLoop) -> Callable[[Watch], EventStream]:
-    return lambda watch: EventStream(feeds.open(watch), loop)
+def _opener(feeds: "_Feeds", loop: BackgroundLoop) -> Callable[[Watch | Consumption], EventStream | Consumer]:
+    def follow(what: Watch | Consumption) -> EventStream | Consumer:
+        followed = feeds.follow(what)
+        if isinstance(followed, AsyncConsumer):
+            return Consumer(followed, loop)
+        return EventStream(followed, loop)
+
+    return follow
 
 
 def _in_thread(work: Callable[..., T]) -> Callable[..., Awaitable[T]]:
@@ -516,11 +525,19 @@ class _Feeds:
         self._carry = carry
         self._invalidate = invalidate
         self._host = host
-        self._streams: weakref.WeakSet[AsyncEventStream] = weakref.WeakSet()
+        self._streams: weakref.WeakSet[AsyncEventStream | AsyncConsumer] = weakref.WeakSet()
 
     @property
     def in_use(self) -> bool:
         return bool(self._streams)
+
+    def follow(self, what: Watch | Consumption) -> AsyncEventStream | AsyncConsumer:
+        return self.consume(what) if isinstance(what, Consumption) else self.open(what)
+
+    def consume(self, consumption: Consumption) -> AsyncConsumer:
+        consumer = AsyncConsumer(consumption, self._carry, open_nudges)
+        self._remember(consumer)
+        return consumer
 
     def open(self, watch: Watch) -> AsyncEventStream:
         live = LiveRows(
@@ -534,7 +551,7 @@ class _Feeds:
         self._remember(events)
         return events
 
-    def _remember(self, events: AsyncEventStream) -> None:
+    def _remember(self, events: AsyncEventStream | AsyncConsumer) -> None:
         self._streams.add(events)
         if self._host is not None:
             self._host._remember(events)  # noqa: SLF001  # of the same class

@@ -31,6 +31,7 @@ ENUMS: Mapping[str, type[OpenEnum]] = {
 ROWS: Mapping[str, type[Model]] = {
     "DailyJobStats": ours.JobDay,
     "Elements": ours.Element,
+    "EventDeadLetters": ours.EventDeadLetter,
     "JobClaims": ours.JobClaim,
     "JobEvents": ours.JobEvent,
     "Jobs": ours.Job,
@@ -49,6 +50,7 @@ COMPOSITES: Mapping[str, type[Model]] = {
     "ClaimedJob": ours.ClaimedJob,
     "ElementPage": ours.ElementPage,
     "EventConsumer": ours.EventConsumer,
+    "EventDeadLetterPage": ours.EventDeadLetterPage,
     "EventPage": ours.EventPage,
     "JobDetails": ours.JobDetails,
     "JobHour": ours.JobHour,
@@ -190,6 +192,9 @@ def fits(written: str, field: set[Any]) -> bool:
         return field == {str} or all(issubclass(type_, OpenEnum) for type_ in field)
     if written == "PgCatalogInet":
         return SCALARS[written] <= field <= {*SCALARS[written], IPv4Network, IPv6Network}
+    if written == "JsonValue" and field == {ours.JobEvent}:
+        # A row of job_events, kept as it was.
+        return True
     return field == SCALARS[written]
 
 

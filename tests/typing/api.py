@@ -8,15 +8,18 @@ from typing import Any, assert_type
 from uuid import UUID
 
 from reelbase import (
+    AsyncConsumer,
     AsyncReelbase,
     AsyncRunningJob,
     ClaimedJob,
     ClaimState,
+    Consumer,
     DatabaseHealth,
     Element,
     ElementPage,
     ElementSpec,
     EventConsumer,
+    EventDeadLetter,
     EventPage,
     Handle,
     HealthReport,
@@ -93,6 +96,8 @@ def services(client: Reelbase, job_id: UUID, element: ElementSpec, job: JobSpec)
     assert_type(client.events.cursor(), str)
     assert_type(client.consumers.acquire("billing", "host-1"), EventConsumer)
     assert_type(client.consumers.list(), list[EventConsumer])
+    assert_type(client.consumers.dead_letters().items, tuple[EventDeadLetter, ...])
+    assert_type(client.events.consumer("billing"), Consumer)
     assert_type(client.storage.log(StorageOperationType.UPLOAD, "videos", "a.mp4"), StorageOperation)
     assert_type(client.access.log(job_id, "https://example.com"), UrlAccess)
     assert_type(client.access.grouped_by("day"), list[UrlAccessGroup])
@@ -115,6 +120,10 @@ async def asynchronous(client: AsyncReelbase, job_id: UUID, element: ElementSpec
     async for element_ in client.elements.find():
         assert_type(element_, Element)
     async for event in client.events.read_all():
+        assert_type(event, JobEvent)
+    consumer = client.events.consumer("billing")
+    _ = assert_type(consumer, AsyncConsumer)
+    async for event in consumer:
         assert_type(event, JobEvent)
     async for job in await client.jobs.list():
         assert_type(job, Job)

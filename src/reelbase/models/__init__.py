@@ -18,6 +18,7 @@ from reelbase.models.analytics import (
     SystemStats,
 )
 from reelbase.models.base import Model, Page
+from reelbase.models.consumer import EventDeadLetter, EventDeadLetterPage
 from reelbase.models.element import Element, ElementPage, ElementSpec, ElementState, ElementType, FitMode
 from reelbase.models.event import EventConsumer, EventPage, EventType, JobEvent
 from reelbase.models.health import (
@@ -66,6 +67,8 @@ __all__ = [
     "ElementState",
     "ElementType",
     "EventConsumer",
+    "EventDeadLetter",
+    "EventDeadLetterPage",
     "EventPage",
     "EventType",
     "FitMode",

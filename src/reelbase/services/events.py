@@ -1,15 +1,17 @@
 """Operations on the event log."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from uuid import UUID
 
 from reelbase.execution.call import Call
-from reelbase.execution.operation import M, Service, listing, operation
+from reelbase.execution.operation import M, Service, consumption, listing, operation
 from reelbase.models import EventPage, EventType, JobEvent, JobStatus
+from reelbase.realtime.consumption import LEASE_TIME, Consumption, this_instance
 
 
 class Events(Service[M]):
-    """Read the log of what happened. To follow a job live, use `client.jobs.watch`."""
+    """Read the log of what happened, or follow it. To follow one job live, use `client.jobs.watch`."""
 
     @operation
     def read(
@@ -65,3 +67,34 @@ class Events(Service[M]):
     def cursor(self) -> Call[str]:
         """Where the log ends now: `read_all(after=…)` tells what comes later."""
         return Call("get_event_cursor", {}, str, reads=("events",))
+
+    @consumption
+    def consumer(
+        self,
+        name: str,
+        *,
+        types: Iterable[EventType] | None = None,
+        user_id: UUID | None = None,
+        status: Iterable[JobStatus] | None = None,
+        start: str = "beginning",
+        holder: str | None = None,
+        lease_time: timedelta = LEASE_TIME,
+        wait: bool = True,
+    ) -> Consumption:
+        """The log told under a name that keeps its place, to one instance at a time. For backends.
+
+        A new consumer begins at `start`: `beginning`, `now` or a cursor. An instance that falls silent for
+        `lease_time`, 1 second to a day, is replaced by the next one; one with the same `holder` takes over
+        at once. While another one is active, opening it waits; with `wait=False` it raises Conflict
+        (`consumer_busy`).
+        """
+        return Consumption(
+            name,
+            types=None if types is None else tuple(types),
+            user_id=user_id,
+            status=None if status is None else tuple(status),
+            start=start,
+            holder=holder or this_instance(),
+            lease_time=lease_time,
+            wait=wait,
+        )
