@@ -218,7 +218,9 @@ def _say_nothing(_: str) -> None:
 
 def _log_from(level: int) -> None:
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # Single calls are of interest when they are slow or fail; one that ends with the command is neither.
+    for calls in ("httpx", "reelbase.calls"):
+        logging.getLogger(calls).setLevel(logging.WARNING)
 
 
 @app.command()

@@ -103,7 +103,7 @@ def signing_secrets(setting: str | None) -> tuple[bytes, ...]:
     hint = 'Make one with: echo "whsec_$(openssl rand -base64 32)".'
     if setting is None or not setting.split():
         raise ConfigurationError(
-            "REELBASE_WEBHOOK_SECRET, which signs webhooks, is not set. Set it in the environment or in .env.",
+            "REELBASE_WEBHOOK_SECRET, which signs webhooks, is not set. Set it in the environment or .env.",
             hint=hint,
         )
     secrets = tuple(_secret(each) for each in setting.split())
