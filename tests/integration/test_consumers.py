@@ -413,6 +413,22 @@ async def test_closed_client__gives_the_lease_up(target: Target, service: AsyncR
         assert [event async for event in consumer] == []
 
 
+@pytest.mark.usefixtures("known")
+async def test_client_closed_while_a_handler_works__ends_the_run(
+    target: Target, service: AsyncReelbase, name: str, user_id: UUID
+) -> None:
+    jobs = await some_jobs(service, user_id, 2)
+    client = target.service()
+
+    async def handle(_: JobEvent) -> None:
+        await client.aclose()
+
+    async with asyncio.timeout(10):
+        await client.events.consumer(name, user_id=user_id).run(handle)
+
+    assert await unread(service, name, user_id) == jobs
+
+
 async def test_consumer_that_is_not_open__says_so(service: AsyncReelbase, name: str) -> None:
     consumer = service.events.consumer(name, start="now")
     with pytest.raises(RuntimeError, match="is not open: use it as a context manager"):

@@ -301,6 +301,32 @@ def _equal(found: object, expected: object) -> None:
     assert found == expected
 
 
+async def test_stopped_listener__waits_for_no_pause_and_abandons_what_takes_too_long(
+    service: AsyncReelbase,
+    name: str,
+    user_id: UUID,
+    jobs: list[UUID],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lines: Callable[[], list[UUID]],
+) -> None:
+    monkeypatch.setattr(listening, "_GRACE", 0.2)
+    append = f'echo "$REELBASE_JOB_ID" >> {tmp_path}/seen'
+    for command in (f"{append}; exit 1", f"{append}; sleep 60"):
+        to = listening.Target(command, None, timeout=100, attempts=8)
+        consumer = service.events.consumer(name, user_id=user_id)
+        task = asyncio.ensure_future(listening.listen(consumer, to, "beginning", print))
+        expected = [*lines(), jobs[0]]
+        await eventually(lambda expected=expected: _equal(lines()[: len(expected)], expected))
+        task.cancel()
+        await asyncio.wait_for(task, 5)
+
+        assert [child for child in psutil.Process().children() if "sleep" in child.name()] == []
+        assert await place(service, name, user_id) == jobs
+    async with service.events.consumer(name, wait=False):
+        pass
+
+
 async def test_killed_listener__leaves_the_rest_to_the_next(
     target: Target,
     service: AsyncReelbase,

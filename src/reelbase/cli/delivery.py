@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Protocol
@@ -42,17 +41,19 @@ class Destination(Protocol):
         """One attempt. Raises NotDelivered, and ReelbaseError when no event can be delivered there."""
 
 
-@dataclass(frozen=True, slots=True)
 class Delivery:
     """At most so many attempts at delivering an event; pauses begin with `first_pause` seconds at most."""
 
-    destination: Destination
-    attempts: int
-    first_pause: float = 1.0
+    def __init__(self, destination: Destination, attempts: int, first_pause: float = 1.0) -> None:
+        self.destination = destination
+        self.attempts = attempts
+        self.pausing = asyncio.Event()
+        """Set while an event waits for its next attempt."""
+        self._first_pause = first_pause
 
     async def deliver(self, event: JobEvent) -> int:
         """Which attempt succeeded. Raises GivenUp."""
-        pauses = backoff(self.first_pause, _LONGEST_PAUSE, _PAUSES_GROW)
+        pauses = backoff(self._first_pause, _LONGEST_PAUSE, _PAUSES_GROW)
         attempt = 1
         while True:
             try:
@@ -66,8 +67,15 @@ class Delivery:
                 logger.warning("%s; again in %.1f s.", told, pause)
             else:
                 return attempt
-            await asyncio.sleep(pause)
+            await self._pause(pause)
             attempt += 1
+
+    async def _pause(self, seconds: float) -> None:
+        self.pausing.set()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.pausing.clear()
 
 
 def as_json(value: JobEvent | Mapping[str, Any]) -> bytes:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,8 @@ from reelbase.realtime.consumer import AsyncConsumer
 from reelbase.settings import Settings
 
 Print = Callable[[str], None]
+
+_GRACE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,8 @@ class Target:
 async def listen(consumer: AsyncConsumer, target: Target, start: str, say: Print) -> None:
     """Deliver each event, and keep those that cannot be delivered as dead letters; until cancelled.
 
-    Cancelled, it commits what is done and gives the lease up. The attempt that is under way is abandoned:
-    its event comes again.
+    Cancelled, it finishes the attempt that is under way, or abandons it after a few seconds or when cancelled
+    again, commits what is done and gives the lease up. What was abandoned comes again.
     """
     done = 0
 
@@ -65,8 +67,25 @@ async def listen(consumer: AsyncConsumer, target: Target, start: str, say: Print
     with contextlib.suppress(asyncio.CancelledError):
         async with target.opened() as delivery, consumer:
             say(f"{consumer.name}: {_beginning(consumer.state, start)}")
-            await consumer.run(handle)
+            await _gracefully(consumer, handle, delivery)
     say(f"{consumer.name}: stopped after {done} events; the next start goes on from here.")
+
+
+async def _gracefully(
+    consumer: AsyncConsumer, handle: Callable[[JobEvent], Awaitable[None]], delivery: Delivery
+) -> None:
+    running = asyncio.create_task(consumer.run(handle), name="reelbase-listen")
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        consumer.stop()
+        pausing = asyncio.create_task(delivery.pausing.wait(), name="reelbase-listen-pausing")
+        await asyncio.wait({running, pausing}, timeout=_GRACE, return_when=asyncio.FIRST_COMPLETED)
+        pausing.cancel()
+        raise
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 def _beginning(state: EventConsumer, start: str) -> str:

@@ -125,16 +125,19 @@ def _secret(text: str) -> bytes:
 
 
 def _checked(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        right = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        right = False
-    if not right:
+    if not _is_web_address(url):
         raise ConfigurationError(f"{url} is no web address.", hint="Give one that begins with https://.")
-    if parts.username is not None:
+    if urlsplit(url).username is not None:
         raise ConfigurationError("The web address holds a password.", hint="The signature says who sends.")
     return url
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> str:

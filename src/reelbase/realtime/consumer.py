@@ -17,6 +17,7 @@ from reelbase.realtime.backoff import backoff
 from reelbase.realtime.consumption import Consumption
 from reelbase.realtime.lease import Carry, Lease, acquire
 from reelbase.realtime.nudges import Nudges, OpenNudges
+from reelbase.realtime.told import Told
 
 T = TypeVar("T")
 
@@ -84,7 +85,8 @@ class AsyncConsumer:
 
     async def __anext__(self) -> JobEvent:
         while not self._stopped.is_set():
-            lease = self._held().lease
+            holding = self._held()
+            lease = holding.lease
             if lease.lost.done():
                 lease.lost.result()
             if not lease.is_certain:
@@ -92,7 +94,7 @@ class AsyncConsumer:
             elif lease.told.is_ahead:
                 return lease.told.tell()
             else:
-                await self._read_on(lease)
+                await self._read_on(lease.told, holding.nudges)
         raise StopAsyncIteration
 
     async def commit(self, event: JobEvent) -> None:
@@ -153,9 +155,10 @@ class AsyncConsumer:
             await self._open()
 
     def handled(self, event: JobEvent) -> None:
-        """Have the event committed soon, with all before it. For `run`."""
-        lease = self._held().lease
-        lease.note(event.id, soon=not lease.told.is_ahead)
+        """Have the event committed soon, with all before it, unless this was closed meanwhile. For `run`."""
+        if self._holding is not None:
+            lease = self._holding.lease
+            lease.note(event.id, soon=not lease.told.is_ahead)
 
     @contextlib.asynccontextmanager
     async def _opened(self) -> AsyncIterator[None]:
@@ -188,11 +191,11 @@ class AsyncConsumer:
             raise RuntimeError(f"The consumer {self.name} is not open: use it as a context manager.")
         return self._holding
 
-    async def _read_on(self, lease: Lease) -> None:
+    async def _read_on(self, told: Told, nudges: Nudges) -> None:
         """Read the next page; when there is none yet, or the database is away, wait for a while."""
         try:
             page: EventPage | None = await self._unless_over(
-                self._carry(self._consumption.reading(lease.told.cursor))
+                self._carry(self._consumption.reading(told.cursor))
             )
         except ReelbaseError as error:
             if not error.transient:
@@ -203,19 +206,19 @@ class AsyncConsumer:
         if page is None:
             return
         self._delays = backoff()
-        lease.told.take(page)
+        told.take(page)
         if page.items or page.more:
             self._beat = _SHORTEST_BEAT
         else:
-            await self._wait()
+            await self._wait(nudges)
 
-    async def _wait(self) -> None:
+    async def _wait(self, nudges: Nudges) -> None:
         """Wait for something to be written.
 
         What a nudge tells of can be read when all transactions before it have ended: soon, mostly.
         """
         began = time.monotonic()
-        await self._unless_over(self._held().nudges.wait(self._beat))
+        await self._unless_over(nudges.wait(self._beat))
         nudged = time.monotonic() - began < self._beat
         self._beat = _SHORTEST_BEAT if nudged else min(self._beat * 2, _LONGEST_BEAT)
 
