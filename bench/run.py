@@ -1,7 +1,7 @@
 """What reelbase costs, beside a floor in the same run.
 
     make bench                   all of it
-    make bench ARGS=latency      one part: calls, cache, latency, rpc, claims, batches or start
+    make bench ARGS=latency      one part: calls, cache, latency, rpc, claims, batches, flood, watchers, start
 
 Everything runs on an ephemeral localbase on this machine, so client and server share its cores. Times are
 medians; CPU is the client process's own (user and system) per call, the server being another process.
@@ -14,12 +14,14 @@ from batches import batches
 from cache import cache
 from calls import calls
 from claims import claims
+from flood import flood
 from latency import latency
 from rpc import rpc
 from stack import stack
 from start import start
+from watchers import watchers
 
-PARTS = ("calls", "cache", "latency", "rpc", "claims", "batches", "start")
+PARTS = ("calls", "cache", "latency", "rpc", "claims", "batches", "flood", "watchers", "start")
 
 
 def main() -> None:
@@ -40,6 +42,10 @@ def main() -> None:
             claims(settings)
         if "batches" in parts:
             batches(settings)
+        if "flood" in parts:
+            asyncio.run(flood(settings))
+        if "watchers" in parts:
+            asyncio.run(watchers(settings))
     if "start" in parts:
         start()
 

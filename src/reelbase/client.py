@@ -1,14 +1,12 @@
 """The clients: where services, executors and the feed are put together."""
 
 import asyncio
-import contextlib
 import copy
 import inspect
 import tracemalloc
 import warnings
-import weakref
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
@@ -34,14 +32,12 @@ from reelbase.health.checkup import AsyncHealth, Checkup, Health
 from reelbase.health.pool import pool_of
 from reelbase.models import JobEvent
 from reelbase.realtime.background import BackgroundLoop
-from reelbase.realtime.channel import RealtimeEndpoint
 from reelbase.realtime.consumer import AsyncConsumer, Consumer
 from reelbase.realtime.consumption import Consumption
-from reelbase.realtime.feed import Carry, Counts, follow
-from reelbase.realtime.live import LiveRows
-from reelbase.realtime.nudges import open_nudges
-from reelbase.realtime.stream import AsyncEventStream, EventStream
-from reelbase.realtime.watch import Watch
+from reelbase.realtime.endpoint import LivePath, RealtimeEndpoint
+from reelbase.realtime.feeds import Feeds
+from reelbase.realtime.stream import EventStream
+from reelbase.realtime.watch import Subject
 from reelbase.services.arguments import Address
 from reelbase.services.table import Services
 from reelbase.settings import KeyName, Settings
@@ -58,15 +54,13 @@ if TYPE_CHECKING:
 
 DEFAULT_TIMEOUT = 10.0
 DEFAULT_SLOW_CALL = 1.0
-LIVE_BEAT = 10.0
-POLLING_BEAT = 1.0
 POOL_SIZE = 4
 TRANSACTION_TIMEOUT = 5.0
 ATTEMPTS = 5
 
 T = TypeVar("T")
 
-_Wires = tuple[Callable[[Call[Any]], Any], Callable[[Watch], Any]]
+_Wires = tuple[Callable[[Call[Any]], Any], Callable[[Subject], Any]]
 """What carries calls, and what follows events."""
 
 _Invalidate = Callable[[Iterable[str]], Awaitable[None]]
@@ -82,7 +76,8 @@ class _Client(Services[M], ABC):
     `token_provider` returns it, now and again before it expires; without one the client speaks for the key.
     `timeout` is seconds that a call may take, repeats included; one of `slow_call` seconds or more is logged
     as slow. `signing_key` signs watch tokens, for backends. `on_call` is called after each call. With a
-    `cache`, which several clients may share, reads may be as old as docs/concepts/cache.md says.
+    `cache`, which several clients may share, reads may be as old as docs/concepts/cache.md says. Events come
+    live by the way that `live` names; docs/concepts/realtime.md says when to choose `broadcast`.
 
     Transactions go to `database_url`, with `pool_size` connections at most, and take `transaction_timeout`
     seconds at most unless told otherwise. Nothing connects there before the first one.
@@ -100,6 +95,7 @@ class _Client(Services[M], ABC):
         slow_call: float = DEFAULT_SLOW_CALL,
         on_call: Hook | None = None,
         cache: Cache | None = None,
+        live: LivePath = "postgres_changes",
         database_url: str | None = None,
         pool_size: int = POOL_SIZE,
         transaction_timeout: float = TRANSACTION_TIMEOUT,
@@ -112,6 +108,7 @@ class _Client(Services[M], ABC):
         self._identity = Identity(key, access_token, token_provider)
         self._signing_key = signing_key
         self._cache = cache
+        self._live: LivePath = live
         self._telemetry = Telemetry(slow_call=slow_call, address=url)
         if on_call is not None:
             self._telemetry.hooks.after(on_call)
@@ -221,6 +218,7 @@ class _Client(Services[M], ABC):
             pool_size=settings.reelbase_pool_size,
             transaction_timeout=settings.reelbase_transaction_timeout,
             cache=Cache.from_setting(settings.reelbase_cache.get_secret_value()),
+            live=settings.reelbase_live,
         )
 
     def _options(self, timeout: float | None, isolation: "Isolation | None") -> "Options":
@@ -239,7 +237,7 @@ class AsyncReelbase(_Client[Async]):
 
     def _connect(self, timeout: float) -> None:
         self._executor = AsyncRestExecutor(self._url, self._identity, timeout=timeout)
-        self._feeds: _Feeds | None = None
+        self._feeds: Feeds | None = None
         self._cached: AsyncCachedCarry | None = None
 
     def _join(self, identity: Identity) -> None:
@@ -258,7 +256,7 @@ class AsyncReelbase(_Client[Async]):
         self.cache = AsyncCacheHandle(self._cached)
         endpoint = _endpoint(self._url, identity, identity.fresh_async)
         invalidate = None if self._cached is None else self._cached.invalidate
-        self._feeds = _Feeds(endpoint, watched, invalidate, host=self._feeds)
+        self._feeds = Feeds(endpoint, watched, self._live, _seen(invalidate), host=self._feeds)
         self.health = AsyncHealth(watched, Checkup(watched, endpoint, pool_of(self)))
         if self._cached is None:
             return watched, self._feeds.follow
@@ -351,7 +349,7 @@ class Reelbase(_Client[Sync]):
     def _connect(self, timeout: float) -> None:
         self._executor = RestExecutor(self._url, self._identity, timeout=timeout)
         self._loop = BackgroundLoop()
-        self._feeds: _Feeds | None = None
+        self._feeds: Feeds | None = None
         self._cached: CachedCarry | None = None
 
     def _join(self, identity: Identity) -> None:
@@ -370,7 +368,7 @@ class Reelbase(_Client[Sync]):
         self.cache = CacheHandle(self._cached)
         endpoint = _endpoint(self._url, identity, _in_thread(identity.fresh))
         invalidate = None if self._cached is None else _in_thread(self._cached.invalidate)
-        self._feeds = _Feeds(endpoint, _in_thread(watched), invalidate, host=self._feeds)
+        self._feeds = Feeds(endpoint, _in_thread(watched), self._live, _seen(invalidate), host=self._feeds)
         self.health = Health(watched, Checkup(_in_thread(watched), endpoint, pool_of(self)), self._loop.run)
         carry = watched if self._cached is None else self._telemetry.observed(self._cached.carry)
         return carry, _opener(self._feeds, self._loop)
@@ -467,8 +465,8 @@ def _checked(timeout: float) -> float:
 
 # Functions, not methods of the client: it should not be part of a cycle, so that a forgotten one is noticed
 # at once.
-def _opener(feeds: "_Feeds", loop: BackgroundLoop) -> Callable[[Watch | Consumption], EventStream | Consumer]:
-    def follow(what: Watch | Consumption) -> EventStream | Consumer:
+def _opener(feeds: Feeds, loop: BackgroundLoop) -> Callable[[Subject | Consumption], EventStream | Consumer]:
+    def follow(what: Subject | Consumption) -> EventStream | Consumer:
         followed = feeds.follow(what)
         if isinstance(followed, AsyncConsumer):
             return Consumer(followed, loop)
@@ -510,62 +508,12 @@ def _endpoint(url: str, identity: Identity, token: Callable[[], Awaitable[str]])
     return RealtimeEndpoint(f"{url.rstrip('/')}/realtime/v1", identity.key, token, identity.due_in)
 
 
-class _Feeds:
-    """Opens event streams and remembers them, so that they end with their client, and with its host."""
+def _seen(invalidate: _Invalidate | None) -> Callable[[JobEvent], Awaitable[None]] | None:
+    """Who reads the job after an event has come sees at least what it tells."""
+    if invalidate is None:
+        return None
 
-    def __init__(
-        self,
-        endpoint: RealtimeEndpoint,
-        carry: Carry,
-        invalidate: _Invalidate | None,
-        *,
-        host: "_Feeds | None",
-    ) -> None:
-        self._endpoint = endpoint
-        self._carry = carry
-        self._invalidate = invalidate
-        self._host = host
-        self._streams: weakref.WeakSet[AsyncEventStream | AsyncConsumer] = weakref.WeakSet()
+    async def seen(event: JobEvent) -> None:
+        await invalidate(tags_of_event(event.job_id))
 
-    @property
-    def in_use(self) -> bool:
-        return bool(self._streams)
-
-    def follow(self, what: Watch | Consumption) -> AsyncEventStream | AsyncConsumer:
-        return self.consume(what) if isinstance(what, Consumption) else self.open(what)
-
-    def consume(self, consumption: Consumption) -> AsyncConsumer:
-        consumer = AsyncConsumer(consumption, self._carry, open_nudges)
-        self._remember(consumer)
-        return consumer
-
-    def open(self, watch: Watch) -> AsyncEventStream:
-        live = LiveRows(
-            self._endpoint, f"job_id=eq.{watch.job_id}", live_beat=LIVE_BEAT, polling_beat=POLLING_BEAT
-        )
-        counts = Counts()
-        followed = follow(watch, self._carry, live, counts)
-        if self._invalidate is not None:
-            followed = _invalidating(followed, self._invalidate)
-        events = AsyncEventStream(followed, counts)
-        self._remember(events)
-        return events
-
-    def _remember(self, events: AsyncEventStream | AsyncConsumer) -> None:
-        self._streams.add(events)
-        if self._host is not None:
-            self._host._remember(events)  # noqa: SLF001  # of the same class
-
-    async def close(self) -> None:
-        for events in list(self._streams):
-            await events.aclose()
-
-
-async def _invalidating(
-    events: AsyncGenerator[JobEvent, None], invalidate: _Invalidate
-) -> AsyncGenerator[JobEvent, None]:
-    """The same events; who reads the job after one has come sees at least what it tells."""
-    async with contextlib.aclosing(events):
-        async for event in events:
-            await invalidate(tags_of_event(event.job_id))
-            yield event
+    return seen

@@ -6,6 +6,7 @@ from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_valida
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from reelbase.errors import ConfigurationError
+from reelbase.realtime.endpoint import LivePath
 
 if TYPE_CHECKING:
     from reelbase.execution.signing import SigningKey
@@ -30,6 +31,7 @@ class Settings(BaseSettings):
     reelbase_timeout: Annotated[float, Field(gt=0, le=300)] = 10.0
     reelbase_cache: SecretStr = SecretStr("off")
     """`off`, `memory`, or the address of a Redis, which may hold a password."""
+    reelbase_live: LivePath = "postgres_changes"
     database_url: SecretStr | None = None
     reelbase_pool_size: Annotated[int, Field(ge=1, le=100)] = 4
     reelbase_transaction_timeout: Annotated[float, Field(gt=0, le=300)] = 5.0

@@ -380,8 +380,8 @@ $$;
 comment on function public.read_job_events is 'The events of a job after a seq, in order.';
 grant execute on function public.read_job_events to anon, authenticated, service_role;
 
-create type public.event_page as (items public.job_events[], next_cursor text, more boolean);
-comment on type public.event_page is 'A stretch of the log; next_cursor is where the next one begins, more whether there is one yet.';
+create type public.event_page as (items public.job_events[], next_cursor text, more boolean, horizon xid8);
+comment on type public.event_page is 'A stretch of the log; next_cursor is where the next one begins, more whether there is one yet. What has an xid below the horizon is in the log or comes no more.';
 
 -- The end of the log as far as it can be read: what transactions that are still open may yet commit lies behind it.
 create function private.log_horizon()
@@ -452,7 +452,7 @@ begin
     using horizon, place.value::xid8, place.id::bigint, types, user_id, status, max_events;
     if cardinality(rows) = max_events then
         last := rows[max_events];
-        return (rows, private.cursor('events', to_jsonb(last.xid), last.id::text), true);
+        return (rows, private.cursor('events', to_jsonb(last.xid), last.id::text), true, horizon);
     end if;
     return (
         coalesce(rows, '{}'),
@@ -460,7 +460,8 @@ begin
         private.cursor('events', to_jsonb(greatest(horizon, place.value::xid8)), coalesce(
             case when place.value::xid8 >= horizon then place.id end, '0'
         )),
-        false
+        false,
+        horizon
     );
 end;
 $$;

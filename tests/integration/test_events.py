@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from reelbase import EventType, InvalidArgument, JobStatus, NotFound, ProcessingStep
+from reelbase import EventType, InvalidArgument, JobStatus, JobStatusData, NotFound, ProcessingStep
 from support import AnyClient, Target, done, text
 
 
@@ -34,10 +34,10 @@ async def test_log__tells_the_whole_story_in_order(client: AnyClient) -> None:
         EventType.JOB_STATUS,
     ]
     assert [event.seq for event in events] == list(range(1, 12))
-    assert events[-1].data == {"from": "processing", "error_message": "It broke."}
+    assert events[-1].data == JobStatusData(from_status=JobStatus.PROCESSING, error_message="It broke.")
     assert (events[-1].status, events[-1].is_terminal) == (JobStatus.FAILED, True)
     assert failed.event_seq == events[-1].seq
-    assert events[5].data["progress_percentage"] == 50
+    assert events[5].data.progress_percentage == 50
     assert [events[6].progress_percentage, events[7].progress_percentage] == [35, 40]
 
 

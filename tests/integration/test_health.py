@@ -20,7 +20,7 @@ from reelbase import (
     SchemaProblem,
     UserRole,
 )
-from reelbase.realtime.channel import RealtimeEndpoint
+from reelbase.realtime.endpoint import RealtimeEndpoint
 from support import AnyClient, Target, done
 
 ROOT = Path(__file__).parents[2]
@@ -158,10 +158,14 @@ async def test_server_that_swallows_everything__is_unhealthy_after_the_time_limi
 async def test_locked_table__holds_up_only_the_checks_that_read_it(
     own_client: AnyClient, own_target: Target
 ) -> None:
+    # A stack that has just begun: Realtime's stream starts only once all writing transactions have ended.
+    before = await done(own_client.health.check(timeout=30.0, thresholds=PATIENT))
+
     with own_target.connect() as other, other.transaction():
         other.execute("lock table jobs in access exclusive mode")
         report = await done(own_client.health.check(timeout=4.0, thresholds=PATIENT))
 
+    assert before.status is HealthStatus.HEALTHY
     assert report.status is HealthStatus.UNHEALTHY
     found = statuses(report)
     assert (found["connection"], found["write"], found["realtime"]) == ("healthy", "healthy", "healthy")

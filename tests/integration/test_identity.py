@@ -490,6 +490,8 @@ def test_scope__tells_identities_apart_and_their_tokens_not(target: Target) -> N
 
 
 def test_plain_client_of_a_guest_whose_token_is_provided__does_not_speak_as_its_host(target: Target) -> None:
-    with Reelbase(target.url, target.service_role_key) as host:
-        with host.as_user(lambda: target.token(sub=str(uuid4()))) as guest:
-            assert target.service_role_key not in guest.supabase.options.headers["Authorization"]
+    with (
+        Reelbase(target.url, target.service_role_key) as host,
+        host.as_user(lambda: target.token(sub=str(uuid4()))) as guest,
+    ):
+        assert target.service_role_key not in guest.supabase.options.headers["Authorization"]

@@ -1,38 +1,53 @@
 """The live connection, when Realtime is there but will not have us."""
 
-import asyncio
-
 import pytest
 from aiohttp import web
 
-from reelbase.realtime.channel import RealtimeEndpoint
-from reelbase.realtime.live import LiveRows
+from proxy import serving
+from reelbase.models import JobEvent
+from reelbase.realtime.clock import Clock
+from reelbase.realtime.endpoint import RealtimeEndpoint
+from reelbase.realtime.hub import Hub
+from reelbase.realtime.source import Source
 from support import eventually
 
 
+class Notes:
+    """A listener that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.downs: list[str] = []
+        self.ups = 0
+        self.rows: list[JobEvent | None] = []
+
+    def up(self) -> None:
+        self.ups += 1
+
+    def down(self, reason: str) -> None:
+        self.downs.append(reason)
+
+    def row(self, event: JobEvent | None) -> None:
+        self.rows.append(event)
+
+
 @pytest.mark.parametrize("status", [403, 500, 503])
-async def test_refused_socket__means_polling_and_further_attempts(status: int) -> None:
+async def test_refused_socket__is_told_and_tried_again(status: int) -> None:
     attempts = []
 
     async def refuse(request: web.Request) -> web.StreamResponse:
         attempts.append(request.path)
         return web.Response(status=status)
 
-    application = web.Application()
-    application.router.add_get("/realtime/v1/websocket", refuse)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    endpoint = RealtimeEndpoint(f"http://127.0.0.1:{runner.addresses[0][1]}/realtime/v1", "key")
-    try:
-        async with LiveRows(endpoint, "job_id=eq.1", live_beat=60, polling_beat=0.05) as live:
-            async with asyncio.timeout(10):
-                assert await live.next() is None
-                assert await live.next() is None
-            await eventually(lambda: has_several(attempts))
-            assert not live.is_live
-    finally:
-        await runner.cleanup()
+    async with serving(refuse) as url:
+        hub, notes = Hub(RealtimeEndpoint(f"{url}/realtime/v1", "key"), Clock()), Notes()
+        hub.listen(Source(), notes)
+
+        await eventually(lambda: has_several(attempts))
+
+        await hub.close()
+    assert attempts[0] == "/realtime/v1/websocket"
+    assert notes.ups == 0
+    assert all(str(status) in reason for reason in notes.downs)
 
 
 def has_several(attempts: list[str]) -> None:

@@ -42,7 +42,7 @@ from reelbase import (
 )
 from reelbase.execution.call import Call
 from reelbase.execution.operation import Async, operation
-from reelbase.realtime.watch import Watch
+from reelbase.realtime.watch import Subject
 from reelbase.services.table import Services
 from support import AnyClient, Target, done, text
 
@@ -99,7 +99,7 @@ class EachInABatch(Services[Async]):
         return await self._client._carry(call)  # type: ignore[no-any-return]
 
 
-def _no_watch(_: Watch) -> NoReturn:
+def _no_watch(_: Subject) -> NoReturn:
     raise NotImplementedError
 
 

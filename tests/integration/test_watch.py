@@ -21,7 +21,7 @@ from reelbase import (
     ProcessingStep,
     Reelbase,
 )
-from reelbase.realtime import live
+from reelbase.realtime import feed
 from support import Target, eventually, text
 
 REPORTS = 20
@@ -223,7 +223,7 @@ async def test_resets_while_working__lose_nothing(
 async def test_slow_reader__is_bounded_and_loses_nothing(
     backend: AsyncReelbase, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "_QUEUE_LENGTH", 3)
+    monkeypatch.setattr(feed, "INBOX", 3)
     async with backend.jobs.watch(job.id) as events:
         first = await anext(events)
         await work(backend, job)

@@ -8,15 +8,19 @@ from typing import Any, assert_type
 from uuid import UUID
 
 from reelbase import (
+    AnyJobEvent,
     AsyncConsumer,
     AsyncReelbase,
     AsyncRunningJob,
+    AttemptFailed,
     ClaimedJob,
     ClaimState,
     Consumer,
     DatabaseHealth,
     Element,
+    ElementAdded,
     ElementPage,
+    ElementRemoved,
     ElementSpec,
     EventConsumer,
     EventDeadLetter,
@@ -24,12 +28,18 @@ from reelbase import (
     Handle,
     HealthReport,
     Job,
+    JobCreated,
     JobDetails,
     JobEvent,
     JobPage,
+    JobPaused,
+    JobResumed,
     JobSpec,
     JobStatus,
+    JobStatusChanged,
+    JobStatusData,
     Metric,
+    OtherEvent,
     ProcessingStep,
     QueueState,
     RateLimit,
@@ -37,16 +47,23 @@ from reelbase import (
     RunningJob,
     SchemaProblem,
     SecurityEventPage,
+    StepCompleted,
+    StepData,
     StepPerformance,
+    StepStarted,
     StorageOperation,
+    StorageOperationData,
+    StorageOperationLogged,
     StorageOperationType,
     TimelineStep,
     UrlAccess,
     UrlAccessGroup,
     UserRole,
     VideoJob,
+    read_event,
 )
 from reelbase.execution.paging import AsyncListing
+from reelbase.models import carrying
 from reelbase.realtime.stream import AsyncEventStream, EventStream
 from reelbase.transactions import AsyncTransaction, PoolStats, Transaction
 
@@ -61,7 +78,7 @@ def synchronous(client: Reelbase, job_id: UUID, element: ElementSpec, job: JobSp
     assert_type(client.elements.list(job_id), list[Element])
     assert_type(client.timeline.start(job_id, ProcessingStep.UPLOAD), TimelineStep)
     assert_type(client.timeline.get(job_id), list[TimelineStep])
-    assert_type(client.events.read(job_id), list[JobEvent])
+    assert_type(client.events.read(job_id), list[AnyJobEvent])
     assert_type(client.jobs.run(job), Job | RunningJob)
     assert_type(client.jobs.wait_for(job_id, status=[JobStatus.PROCESSING], timeout=3), Job)
     assert_type(client.as_user("token"), Reelbase)
@@ -79,8 +96,49 @@ def lists(client: Reelbase) -> None:
     for access in client.access.list():
         assert_type(access, UrlAccess)
     for event in client.events.read_all():
-        assert_type(event, JobEvent)
+        narrowed(event)
+    assert_type(client.events.read_all().items, tuple[AnyJobEvent, ...])
     assert_type(client.jobs.list().items, tuple[Job, ...])
+
+
+def events(row: dict[str, Any], job: Job) -> None:
+    event = read_event(row)
+    assert_type(event, AnyJobEvent)
+    narrowed(event)
+    if isinstance(event, StepStarted | StepCompleted):
+        assert_type(event.data, StepData)
+        assert_type(carrying(event, job).job, Job)
+    match event:
+        case AttemptFailed():
+            assert_type(event.data, JobStatusData)
+        case StepCompleted(data=StepData(success=False)):
+            assert_type(event, StepCompleted)
+        case ElementAdded() | ElementRemoved():
+            assert_type(event.data.element_id, UUID)
+        case _:
+            pass
+
+
+def narrowed(event: JobEvent) -> None:
+    """The class of an event tells the type of its data."""
+    match event:
+        case AttemptFailed():
+            assert_type(event, AttemptFailed)
+            assert_type(event.data.error_message, str | None)
+        case JobStatusChanged(data=JobStatusData(output_url=str(url))):
+            assert_type(event.data.from_status, JobStatus)
+            assert_type(url, str)
+        case StepCompleted(data=StepData(success=False) as step):
+            assert_type(step.step, ProcessingStep)
+            assert_type(event.data.duration_ms, int | None)
+        case JobCreated() | JobPaused() | JobResumed():
+            assert_type(event, JobCreated | JobPaused | JobResumed)
+        case StorageOperationLogged(data=data):
+            assert_type(data, StorageOperationData)
+        case OtherEvent():
+            assert_type(event.data, dict[str, Any])
+        case _:
+            assert_type(event, JobEvent)
 
 
 def services(client: Reelbase, job_id: UUID, element: ElementSpec, job: JobSpec) -> None:
@@ -119,12 +177,13 @@ async def asynchronous(client: AsyncReelbase, job_id: UUID, element: ElementSpec
         assert_type(job, Job)
     async for element_ in client.elements.find():
         assert_type(element_, Element)
-    async for event in client.events.read_all():
-        assert_type(event, JobEvent)
+    async for logged in client.events.read_all():
+        narrowed(logged)
     consumer = client.events.consumer("billing")
     _ = assert_type(consumer, AsyncConsumer)
-    async for event in consumer:
-        assert_type(event, JobEvent)
+    async for told in consumer:
+        narrowed(told)
+        await consumer.commit(told)
     async for job in await client.jobs.list():
         assert_type(job, Job)
     assert_type(await getting, Job)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from reelbase import ConfigurationError, EventType, JobEvent, JobStatus, ProcessingStep
+from reelbase import ConfigurationError, EventType, JobStatus, ProcessingStep, read_event
 from reelbase.cli.delivery import as_json
 from reelbase.cli.webhook import Webhook, signed, signing_secrets
 
@@ -76,7 +76,7 @@ def test_address_that_is_none__is_refused(url: str, words: str) -> None:
 
 
 def test_event__is_json_with_the_spelling_of_the_table() -> None:
-    event = JobEvent.model_validate(
+    event = read_event(
         {
             "id": 7,
             "xid": "700",

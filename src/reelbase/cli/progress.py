@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from reelbase.models import EventType, JobEvent, ProcessingStep
+from reelbase.models import JobEvent, ProcessingStep, StepCompleted, StepProgressed, StepStarted
 
 _MARKS = {None: "[cyan]●[/]", True: "[green]✔[/]", False: "[red]✘[/]"}
 
@@ -27,7 +27,7 @@ class ProgressBars:
     def show(self, event: JobEvent) -> None:
         """Move the bars to where the event says the job is."""
         self._show_job(event)
-        if event.type in {EventType.STEP_STARTED, EventType.STEP_PROGRESS, EventType.STEP_COMPLETED}:
+        if isinstance(event, StepStarted | StepProgressed | StepCompleted):
             self._show_step(event)
 
     def _show_job(self, event: JobEvent) -> None:
@@ -40,19 +40,19 @@ class ProgressBars:
         if event.is_terminal:
             self.bars.stop_task(self._job)
 
-    def _show_step(self, event: JobEvent) -> None:
-        step, success = ProcessingStep(event.data["step"]), event.data.get("success")
+    def _show_step(self, event: StepStarted | StepProgressed | StepCompleted) -> None:
+        step = event.data.step
         if step not in self._steps:
             self._steps[step] = self.bars.add_task("", total=100)
-        if event.type is EventType.STEP_STARTED:
+        if isinstance(event, StepStarted):
             # A step that is started anew was only waiting until now.
             self.bars.reset(self._steps[step])
         self.bars.update(
             self._steps[step],
-            completed=float(event.data["progress_percentage"]),
-            description=_label(_MARKS[success], step),
+            completed=float(event.data.progress_percentage),
+            description=_label(_MARKS[event.data.success], step),
         )
-        if event.type is EventType.STEP_COMPLETED:
+        if isinstance(event, StepCompleted):
             self.bars.stop_task(self._steps[step])
 
 

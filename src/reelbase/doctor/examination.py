@@ -22,7 +22,7 @@ from reelbase.doctor.keys import AREA as KEYS
 from reelbase.doctor.keys import VARIABLES, KeyKind
 from reelbase.doctor.settings import Known, look_at_settings
 from reelbase.errors import ConnectionFailed
-from reelbase.realtime.channel import RealtimeEndpoint
+from reelbase.realtime.endpoint import RealtimeEndpoint, Timing
 from reelbase.realtime.loopback import REALTIME_REMEDY, loop_back
 
 _PACKAGES = ("reelbase", "supabase", "postgrest", "realtime", "httpx", "pydantic", "psycopg")
@@ -234,14 +234,11 @@ async def _look_at_caller(known: Known) -> list[Finding]:
 
 
 async def _look_at_realtime(known: Known, role: KeyKind) -> Finding:
-    endpoint = RealtimeEndpoint(f"{known.url}/realtime/v1", known.keys[role], join_timeout=known.timeout)
+    timing = Timing(connect=known.timeout, join=known.timeout)
     try:
-        async with asyncio.timeout(endpoint.join_timeout * 2):
-            took = await loop_back(endpoint)
+        took = await loop_back(RealtimeEndpoint(f"{known.url}/realtime/v1", known.keys[role], timing=timing))
     except ConnectionFailed as error:
         return problem("realtime", error.message, error.hint or REALTIME_REMEDY, subject="realtime")
-    except TimeoutError:
-        return problem("realtime", "A message did not come back.", REALTIME_REMEDY, subject="realtime")
     return ok("realtime", f"A message came back in {took:.0f} ms.")
 
 

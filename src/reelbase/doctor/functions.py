@@ -105,7 +105,7 @@ def _not_granted(operation: Operation, role: str) -> Finding:
 
 def _result_differs(operation: Operation, routine: Routine) -> Iterator[Finding]:
     many = get_origin(operation.result) is list
-    model = get_args(operation.result)[0] if many else operation.result
+    model = _row(operation.result)
     if routine.columns is None or not _is_model(model):
         return
     needed = {name for name, field in model.model_fields.items() if field.is_required()}
@@ -115,6 +115,13 @@ def _result_differs(operation: Operation, routine: Routine) -> Iterator[Finding]
     if routine.returns_set != many:
         words = ("many rows", "one row") if routine.returns_set else ("one row", "many rows")
         yield _problem(operation, f"{operation.function} gives {words[0]} instead of {words[1]}.", MIGRATE)
+
+
+def _row(result: Any) -> Any:
+    """What one row becomes. The models of a union are of the same columns: the first one speaks for all."""
+    while get_args(result):
+        result = get_args(result)[0]
+    return result
 
 
 def _is_model(result: Any) -> bool:

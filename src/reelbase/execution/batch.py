@@ -20,7 +20,7 @@ from reelbase.execution.call import Call
 from reelbase.execution.handle import Handle, Reference
 from reelbase.execution.operation import Batched
 from reelbase.execution.translation import sendable
-from reelbase.realtime.watch import Watch
+from reelbase.realtime.watch import Subject
 from reelbase.services.table import Services
 
 T = TypeVar("T")
@@ -203,7 +203,7 @@ class AsyncBatch(_Batch):
         self._drop()
 
 
-def _refuse_watch(_: Watch) -> NoReturn:
+def _refuse_watch(_: Subject) -> NoReturn:
     raise TypeError("A batch cannot watch: watch through the client, after the batch has run.")
 
 

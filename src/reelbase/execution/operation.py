@@ -18,7 +18,7 @@ from reelbase.execution.paging import AsyncListing, L, paged
 from reelbase.realtime.consumer import AsyncConsumer, Consumer
 from reelbase.realtime.consumption import Consumption
 from reelbase.realtime.stream import AsyncEventStream, EventStream
-from reelbase.realtime.watch import Watch
+from reelbase.realtime.watch import Subject
 
 
 class Sync:
@@ -39,9 +39,9 @@ T = TypeVar("T")
 
 
 class Service(Generic[M]):
-    """A group of operations. `carry` takes a Call to the database, `follow` opens a Watch."""
+    """A group of operations. `carry` takes a Call to the database, `follow` opens a stream."""
 
-    def __init__(self, carry: Callable[[Call[Any]], Any], follow: Callable[[Watch], Any]) -> None:
+    def __init__(self, carry: Callable[[Call[Any]], Any], follow: Callable[[Subject], Any]) -> None:
         self._carry = carry
         self._follow = follow
 
@@ -95,9 +95,9 @@ class listing(operation[P, L]):  # noqa: N801  # used as a decorator, named like
 
 
 class stream(Generic[P]):  # noqa: N801  # used as a decorator, named like one
-    """A method that builds a Watch, to be followed."""
+    """A method that builds a Watch or Tail, to be followed."""
 
-    def __init__(self, build: Callable[Concatenate[Any, P], Watch]) -> None:
+    def __init__(self, build: Callable[Concatenate[Any, P], Subject]) -> None:
         self.build = build
         self.__doc__ = build.__doc__
 

@@ -13,7 +13,7 @@ from reelbase.health.measuring import Measurement, Probe, measure_all
 from reelbase.health.pool import PoolOf
 from reelbase.health.probes import PING, Carry, probes
 from reelbase.models import HealthCheckName, HealthReport, HealthThresholds
-from reelbase.realtime.channel import RealtimeEndpoint
+from reelbase.realtime.endpoint import RealtimeEndpoint
 from reelbase.services.health import HealthOperations
 
 T = TypeVar("T")

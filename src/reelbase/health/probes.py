@@ -7,7 +7,7 @@ from reelbase.execution.call import Call
 from reelbase.health.measuring import Probe
 from reelbase.health.pool import PoolNumbers, PoolOf
 from reelbase.models import DatabaseHealth, JobPage, Metric, SystemStats, UserRole
-from reelbase.realtime.channel import RealtimeEndpoint
+from reelbase.realtime.endpoint import RealtimeEndpoint
 from reelbase.realtime.loopback import loop_back
 
 Carry = Callable[[Call[Any]], Awaitable[Any]]

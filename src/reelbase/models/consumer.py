@@ -3,7 +3,7 @@
 from pydantic import AwareDatetime
 
 from reelbase.models.base import Model, Page
-from reelbase.models.event import JobEvent
+from reelbase.models.event import AnyJobEvent
 
 
 class EventDeadLetter(Model):
@@ -11,7 +11,7 @@ class EventDeadLetter(Model):
 
     consumer: str
     event_id: int
-    event: JobEvent
+    event: AnyJobEvent
     attempts: int
     error: str
     created_at: AwareDatetime

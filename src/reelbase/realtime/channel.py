@@ -11,10 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from reelbase.errors import ConnectionFailed
-from reelbase.models import JobEvent
+from reelbase.models import JobEvent, read_event
 
 if TYPE_CHECKING:
     from realtime import AsyncRealtimeClient, RealtimeSubscribeStates
@@ -62,8 +60,8 @@ class Channel:
 
     def on_change(self, payload: Any) -> None:
         try:
-            self._deliver(JobEvent.model_validate(payload["data"]["record"]))
-        except (ValidationError, KeyError, TypeError):
+            self._deliver(read_event(payload["data"]["record"]))
+        except (ValueError, KeyError, TypeError):
             # A row that is cut short or not ours: what it tells stands in the log.
             self.end("a row that cannot be read")
 

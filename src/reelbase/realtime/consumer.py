@@ -3,29 +3,28 @@
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from reelbase.errors import LeaseLost, ReelbaseError
-from reelbase.models import EventConsumer, EventPage, JobEvent
+from reelbase.models import AnyJobEvent, EventConsumer, EventPage, JobEvent
 from reelbase.realtime.background import BackgroundLoop
 from reelbase.realtime.backoff import backoff
 from reelbase.realtime.consumption import Consumption
 from reelbase.realtime.lease import Carry, Lease, acquire
-from reelbase.realtime.nudges import Nudges, OpenNudges
+from reelbase.realtime.nudges import Nudges
 from reelbase.realtime.told import Told
 
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-_TABLE = "job_events"
 _SHORTEST_BEAT = 0.05
-_LONGEST_BEAT = 2.0
+_LONGEST_BEAT = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +47,18 @@ class AsyncConsumer:
     `client.consumers.seek` ended it.
     """
 
-    def __init__(self, consumption: Consumption, carry: Carry, open_nudges: OpenNudges) -> None:
+    def __init__(
+        self,
+        consumption: Consumption,
+        carry: Carry,
+        nudges: Callable[[], AbstractAsyncContextManager[Nudges]],
+        seen: Callable[[JobEvent], Awaitable[None]] | None = None,
+    ) -> None:
+        """`nudges` tell when the log is worth reading; `seen` is awaited before an event is told."""
         self._consumption = consumption
         self._carry = carry
-        self._open_nudges = open_nudges
+        self._nudges = nudges
+        self._seen = seen
         self._holding: _Holding | None = None
         self._stopped = asyncio.Event()
         self._delays = backoff()
@@ -83,7 +90,7 @@ class AsyncConsumer:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> JobEvent:
+    async def __anext__(self) -> AnyJobEvent:
         while not self._stopped.is_set():
             holding = self._held()
             lease = holding.lease
@@ -91,8 +98,11 @@ class AsyncConsumer:
                 lease.lost.result()
             if not lease.is_certain:
                 await self._unless_over(lease.certain())
-            elif lease.told.is_ahead:
-                return lease.told.tell()
+            elif (event := lease.told.ahead) is not None:
+                if self._seen is not None:
+                    await self._seen(event)
+                lease.told.tell()
+                return event
             else:
                 await self._read_on(lease.told, holding.nudges)
         raise StopAsyncIteration
@@ -111,7 +121,7 @@ class AsyncConsumer:
         """
         await self._held().lease.bury(event.id, attempts, error)
 
-    async def run(self, handler: Callable[[JobEvent], Awaitable[object]]) -> None:
+    async def run(self, handler: Callable[[AnyJobEvent], Awaitable[object]]) -> None:
         """Handle each event, and commit it when the handler has returned; until cancelled or stopped.
 
         Commits are gathered: after 100 events or a second, whichever is first, and whenever no event
@@ -142,7 +152,7 @@ class AsyncConsumer:
         self.stop()
         await self._close()
 
-    async def next_handed(self) -> JobEvent:
+    async def next_handed(self) -> AnyJobEvent:
         """The next event, however often the lease is lost. For `run`."""
         delays = backoff(0.1, 5.0)
         while True:
@@ -158,7 +168,7 @@ class AsyncConsumer:
         """Have the event committed soon, with all before it, unless this was closed meanwhile. For `run`."""
         if self._holding is not None:
             lease = self._holding.lease
-            lease.note(event.id, soon=not lease.told.is_ahead)
+            lease.note(event.id, soon=lease.told.ahead is None)
 
     @contextlib.asynccontextmanager
     async def _opened(self) -> AsyncIterator[None]:
@@ -178,7 +188,7 @@ class AsyncConsumer:
             ending.push_async_callback(lease.end)
             keeping = asyncio.create_task(lease.keep(), name=f"reelbase-consumer-{self.name}")
             ending.push_async_callback(_ended, keeping)
-            nudges = await ending.enter_async_context(self._open_nudges(_TABLE))
+            nudges = await ending.enter_async_context(self._nudges())
             self._holding = _Holding(lease, nudges, ending.pop_all())
 
     async def _close(self) -> None:
@@ -217,9 +227,7 @@ class AsyncConsumer:
 
         What a nudge tells of can be read when all transactions before it have ended: soon, mostly.
         """
-        began = time.monotonic()
-        await self._unless_over(nudges.wait(self._beat))
-        nudged = time.monotonic() - began < self._beat
+        nudged = await self._unless_over(nudges.wait(self._beat))
         self._beat = _SHORTEST_BEAT if nudged else min(self._beat * 2, _LONGEST_BEAT)
 
     async def _unless_over(self, work: Awaitable[T]) -> T | None:
@@ -284,10 +292,10 @@ class Consumer:
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> JobEvent:
+    def __next__(self) -> AnyJobEvent:
         return self._next(self._consumer.__anext__)
 
-    def _next(self, following: Callable[[], Coroutine[Any, Any, JobEvent]]) -> JobEvent:
+    def _next(self, following: Callable[[], Coroutine[Any, Any, AnyJobEvent]]) -> AnyJobEvent:
         try:
             return self._loop.run(following())
         except (StopAsyncIteration, CancelledError):
@@ -308,7 +316,7 @@ class Consumer:
         """
         self._loop.run(self._consumer.dead_letter(event, attempts=attempts, error=error))
 
-    def run(self, handler: Callable[[JobEvent], object]) -> None:
+    def run(self, handler: Callable[[AnyJobEvent], object]) -> None:
         """Handle each event, and commit it when the handler has returned; until stopped.
 
         Commits are gathered: after 100 events or a second, whichever is first, and whenever no event

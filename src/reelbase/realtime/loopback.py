@@ -1,23 +1,20 @@
 """A message to ourselves through Realtime: the only proof that it carries any."""
 
 import asyncio
-import contextlib
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 from reelbase.errors import ConnectionFailed
-from reelbase.realtime.channel import Channel, RealtimeEndpoint, first, join
-
-if TYPE_CHECKING:
-    from realtime import AsyncRealtimeClient
-    from realtime.types import RealtimeChannelOptions
+from reelbase.realtime.endpoint import RealtimeEndpoint
+from reelbase.realtime.link import Frame
+from reelbase.realtime.socket import Socket, SocketEnded, connected
+from reelbase.realtime.source import Source
 
 REALTIME_REMEDY = (
     "Check that Realtime runs and that the project allows public channels; watching polls meanwhile."
 )
 _EVENT = "loop-back"
-_CLOSING_SECONDS = 1.0
 
 
 async def loop_back(endpoint: RealtimeEndpoint) -> float:
@@ -26,33 +23,46 @@ async def loop_back(endpoint: RealtimeEndpoint) -> float:
     The channel subscribes to the event log too, so this fails where the log is not published. Raises
     ConnectionFailed.
     """
-    # Here and not above, as in channel.py: most programs watch nothing.
-    from realtime import AsyncRealtimeClient, RealtimePostgresChangesListenEvent  # noqa: PLC0415
-
-    client = AsyncRealtimeClient(endpoint.url, endpoint.key, auto_reconnect=False, max_retries=1)
-    topic = client.channel(f"health:{uuid4()}", _options())
-    channel = Channel(lambda _: None)
-    arrived = asyncio.Event()
-    topic.on_broadcast(_EVENT, lambda _: arrived.set())
-    topic.on_postgres_changes(
-        RealtimePostgresChangesListenEvent.Insert,
-        channel.on_change,
-        table="job_events",
-        schema="public",
-        # Of no job: the subscription is what is tested, no row is wanted.
-        filter=f"job_id=eq.{uuid4()}",
-    )
-    topic.on_system(channel.on_system)
     try:
-        await join(client, topic, channel, endpoint)
-        began = time.perf_counter()
-        await topic.send_broadcast(_EVENT, {})
-        await first(arrived.wait(), channel.ended)
-        return round((time.perf_counter() - began) * 1000, 3)
+        async with connected(endpoint) as socket, asyncio.timeout(endpoint.timing.join):
+            return await _exchange(socket, f"realtime:health:{uuid4()}", await endpoint.fresh_token())
+    except TimeoutError as error:
+        raise ConnectionFailed("Realtime does not answer in time.", hint=REALTIME_REMEDY) from error
     except ConnectionFailed as error:
         raise _explained(error) from error
-    finally:
-        await _close(client)
+
+
+async def _exchange(socket: Socket, topic: str, token: str) -> float:
+    await socket.send(_frame(topic, "phx_join", {"config": _config(), "access_token": token}, ref="1"))
+    began = 0.0
+    async for frame in socket:
+        payload: Any = frame.get("payload")
+        if frame.get("topic") != topic or not isinstance(payload, dict):
+            continue
+        if payload.get("status") == "error":
+            raise ConnectionFailed(f"Realtime refuses a channel ({_reason(payload)}).")
+        if payload.get("extension") == "postgres_changes":
+            began = time.perf_counter()
+            message = {"type": "broadcast", "event": _EVENT, "payload": {}}
+            await socket.send(_frame(topic, "broadcast", message))
+        elif frame.get("event") == "broadcast" and began:
+            return round((time.perf_counter() - began) * 1000, 3)
+    raise SocketEnded("The live connection ended.")
+
+
+def _config() -> Frame:
+    # Of no job: the subscription is what is tested, no row is wanted.
+    config = Source(filter=f"job_id=eq.{uuid4()}").config()
+    return {**config, "broadcast": {"ack": False, "self": True}}
+
+
+def _frame(topic: str, event: str, payload: Frame, ref: str | None = None) -> Frame:
+    return {"topic": topic, "event": event, "payload": payload, "ref": ref, "join_ref": "1"}
+
+
+def _reason(payload: Frame) -> str:
+    response = payload.get("response")
+    return str(response.get("reason") if isinstance(response, dict) else payload.get("message"))
 
 
 def _explained(error: ConnectionFailed) -> ConnectionFailed:
@@ -63,21 +73,3 @@ def _explained(error: ConnectionFailed) -> ConnectionFailed:
             hint="As the owner: alter publication supabase_realtime add table public.job_events;",
         )
     return ConnectionFailed(error.message, hint=error.hint or REALTIME_REMEDY)
-
-
-def _options() -> "RealtimeChannelOptions":
-    broadcast = {"ack": False, "self": True}
-    config: Any = {"broadcast": broadcast, "presence": {"key": "", "enabled": False}, "private": False}
-    return {"config": config}
-
-
-async def _close(client: "AsyncRealtimeClient") -> None:
-    """Say good-bye, but not for long to a server that does not answer."""
-    socket: Any = client._ws_connection  # noqa: SLF001  # closing waits for an answer, aborting does not
-    try:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSING_SECONDS):
-                await client.close()
-    finally:
-        if socket is not None and socket.transport is not None:
-            socket.transport.abort()

@@ -1,29 +1,42 @@
-"""Being woken when rows were written, for those who read them on their own."""
+"""Nudges: for those who read a table themselves and only want to know when it is worth it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol
 
-_BEAT = 0.2
+from reelbase.models import JobEvent
+from reelbase.realtime.clock import Clock
 
-
-class Nudges(Protocol):
-    async def wait(self, seconds: float) -> None:
-        """Return when rows were written, or when the live connection came (back), or after `seconds`."""
+_POLLING_SECONDS = 1.0
 
 
-OpenNudges = Callable[[str], AbstractAsyncContextManager[Nudges]]
+class Nudges:
+    """A listener that wakes whoever waits. How many rows there were, it does not say: the table does."""
 
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._changed = asyncio.Event()
+        self._is_up = False
 
-class PollingNudges:
-    """Nudges where there is no live connection."""
+    async def wait(self, seconds: float = 10.0) -> bool:
+        """Until rows were written, or the live connection came up, or so many seconds have passed; whether
+        it was not the time.
 
-    async def wait(self, seconds: float) -> None:
-        await asyncio.sleep(min(seconds, _BEAT))
+        Without a live connection one second is the longest.
+        """
+        if not self._is_up:
+            seconds = min(seconds, _POLLING_SECONDS)
+        await self._clock.wait(self._changed, self._clock.now() + seconds)
+        nudged = self._changed.is_set()
+        self._changed.clear()
+        return nudged
 
+    def up(self) -> None:
+        self._is_up = True
+        self._changed.set()
 
-@asynccontextmanager
-async def open_nudges(_table: str) -> AsyncIterator[Nudges]:
-    """Nudges about a table of the publication."""
-    yield PollingNudges()
+    def down(self, reason: str) -> None:
+        self._is_up = False
+        # Whoever waits goes on at the beat of those without a live connection.
+        self._changed.set()
+
+    def row(self, event: JobEvent | None) -> None:
+        self._changed.set()

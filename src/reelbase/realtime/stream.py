@@ -1,60 +1,136 @@
-"""Event streams: what `watch` returns."""
+"""Event streams: what `jobs.watch` and `events.stream` return. The shell around `realtime/feed.py`."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+import logging
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError
+from contextlib import suppress
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from reelbase.errors import ReelbaseError
+from reelbase.execution.call import Call
 from reelbase.models import JobEvent
 from reelbase.realtime.background import BackgroundLoop
-from reelbase.realtime.feed import Counts
+from reelbase.realtime.clock import Clock
+from reelbase.realtime.feed import Counts, End, Feed, Read, Wait
+from reelbase.realtime.hub import Hub
+from reelbase.realtime.source import Source
+from reelbase.realtime.state import ConnectionState
+
+Carry = Callable[[Call[Any]], Awaitable[Any]]
+
+_AT_ONCE = 100
+_SOON = 0.01
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What streams of one client share."""
+
+    hub: Hub
+    carry: Carry
+    clock: Clock
+    broadcast: bool = False
+    """Whether rows are to come by broadcast, where there is a topic for them."""
+    seen: Callable[[JobEvent], Awaitable[None]] | None = None
+    """Awaited before an event is handed out."""
+
+
+class Log(ABC):
+    """How one stream reads the log."""
+
+    source: Source
+
+    @abstractmethod
+    async def read(self, carry: Carry) -> tuple[Any, bool]:
+        """The next page, and whether there is more. Raises what the call raises."""
+
+    async def complete(self, event: JobEvent, carry: Carry) -> JobEvent:
+        """The event with what it should carry."""
+        return event
+
+    def cursor(self, *, told: bool) -> str | None:
+        """Where a stream of the whole log can be taken up again, whether its last page is told or not."""
+        return None
 
 
 class AsyncEventStream:
-    """Events of a job, in order, to its end; iterate it once.
+    """Events in order, each once; iterate it in one task.
 
     Waiting for an event may be cancelled, by `asyncio.wait_for` for one; the next wait goes on.
     Leaving the loop early keeps the connection until `aclose`, the end of `async with`, or the client's
     own end.
     """
 
-    def __init__(self, events: AsyncGenerator[JobEvent, None], counts: Counts) -> None:
-        self.counts = counts
-        """How many of the events so far were pushed by Realtime, and how many were read from the log."""
-        self._events = events
-        # Outlives a cancelled wait: cancelling the generator itself would end it, and lose an event.
-        self._next: asyncio.Future[JobEvent] | None = None
+    def __init__(self, log: Log, order: Any, around: Surroundings) -> None:
+        self._log = log
+        self._around = around
+        self._observers: list[Callable[[ConnectionState], None]] = []
+        self._feed: Feed[Any] = Feed(order, around.clock.now(), report=self._report)
+        self._changed = asyncio.Event()
+        self._reading: asyncio.Task[tuple[Any, bool]] | None = None
+        self._pending: JobEvent | None = None
+        self._has_read = False
         self._closed = False
+
+    @property
+    def counts(self) -> Counts:
+        """How many of the events so far were pushed by Realtime, and how many were read from the log."""
+        return self._feed.counts
+
+    @property
+    def connection_state(self) -> ConnectionState:
+        """How live the stream is, and why."""
+        return self._feed.state
+
+    def on_connection_state(self, observer: Callable[[ConnectionState], None]) -> None:
+        """Call a function with each new state from now on; it must not block."""
+        self._observers.append(observer)
+
+    @property
+    def cursor(self) -> str | None:
+        """Where to take a stream of many jobs up again: `events.stream(after=…)`. All that lies before it has
+        been told; some of what is told again may have been told too. None before the first event, and for
+        one job, where `after_seq` does that."""
+        return self._log.cursor(told=self._pending is None and not self._feed.is_telling)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> JobEvent:
-        if self._closed:
-            raise StopAsyncIteration
-        if self._next is None:
-            self._next = asyncio.ensure_future(anext(self._events))
         try:
-            event = await asyncio.shield(self._next)
+            while self._pending is None:
+                await self._advance()
+            if self._around.seen is not None:
+                await self._around.seen(self._pending)
+            event = await self._log.complete(self._pending, self._around.carry)
         except asyncio.CancelledError:
             if self._closed and not _is_cancelled():
                 raise StopAsyncIteration from None
             raise
-        except BaseException:
-            self._next = None
-            raise
-        self._next = None
+        self._pending = None
         return event
+
+    async def start(self) -> None:
+        """Read the log for the first time and begin to listen. Raises what reading raises."""
+        while not self._has_read and not self._closed and self._pending is None:
+            await self._advance()
 
     async def aclose(self) -> None:
         """Let go of the connection; a task that waits for the next event finds the end. Harmless twice."""
         self._closed = True
-        if self._next is not None:
-            self._next.cancel()
-            await asyncio.wait({self._next})
-            self._next = None
-        await self._events.aclose()
+        self._around.hub.ignore(self._log.source, self)
+        self._feed.close()
+        self._changed.set()
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait({self._reading})
 
     async def __aenter__(self) -> Self:
         return self
@@ -63,6 +139,77 @@ class AsyncEventStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the next event is probably here already."""
+        return self._feed.is_ready
+
+    # Signals of the hub -------------------------------------------------------------------------
+
+    def up(self) -> None:
+        self._feed.up(self._around.clock.now())
+        self._changed.set()
+
+    def down(self, reason: str) -> None:
+        self._feed.down(self._around.clock.now(), reason)
+        self._changed.set()
+
+    def row(self, event: JobEvent | None) -> None:
+        self._feed.row(self._around.clock.now(), event)
+        self._changed.set()
+
+    # --------------------------------------------------------------------------------------------
+
+    async def _advance(self) -> None:
+        """Take one step towards the next event. Raises StopAsyncIteration at the end."""
+        if self._closed:
+            raise StopAsyncIteration
+        self._changed.clear()
+        if self._reading is not None and self._reading.done():
+            self._take_page(self._reading)
+        step = self._feed.step(self._around.clock.now())
+        if isinstance(step, Read):
+            # In a task of its own: rows that come meanwhile need not wait, and a cancelled wait ends nothing.
+            self._reading = asyncio.create_task(self._page(), name="reelbase-log")
+            self._reading.add_done_callback(lambda _: self._changed.set())
+        elif isinstance(step, Wait):
+            await self._around.clock.wait(self._changed, step.until)
+        elif isinstance(step, End):
+            await self.aclose()
+            raise StopAsyncIteration
+        else:
+            self._pending = step
+
+    def _take_page(self, reading: "asyncio.Task[tuple[Any, bool]]") -> None:
+        """Tell the feed. The first failure is the caller's; later ones that pass are waited out."""
+        self._reading = None
+        now = self._around.clock.now()
+        try:
+            page, more = reading.result()
+        except BaseException as error:
+            passes = isinstance(error, ReelbaseError) and error.transient
+            self._feed.failed(now, f"the log cannot be read now: {error}")
+            if self._has_read and passes:
+                return
+            raise
+        self._feed.page(now, page, more=more)
+        if not self._has_read:
+            self._has_read = True
+            # Not before: what does not exist, or has ended, needs no connection.
+            if not self._feed.has_all:
+                self._around.hub.listen(self._log.source, self)
+
+    async def _page(self) -> tuple[Any, bool]:
+        async with self._around.hub.reads:
+            return await self._log.read(self._around.carry)
+
+    def _report(self, state: ConnectionState) -> None:
+        for observer in self._observers:
+            try:
+                observer(state)
+            except Exception:
+                logger.exception("An observer of the connection state failed.")
 
 
 def _is_cancelled() -> bool:
@@ -77,34 +224,48 @@ class EventStream:
     def __init__(self, events: AsyncEventStream, loop: BackgroundLoop) -> None:
         self._events = events
         self._loop = loop
+        self._here: deque[JobEvent] = deque()
+        self._cursor_before: str | None = None
+        """What is `here` has not been told yet."""
+
+    @property
+    def counts(self) -> Counts:
+        """How many of the events so far were pushed by Realtime, and how many were read from the log."""
+        return self._events.counts
+
+    @property
+    def connection_state(self) -> ConnectionState:
+        """How live the stream is, and why."""
+        return self._events.connection_state
+
+    def on_connection_state(self, observer: Callable[[ConnectionState], None]) -> None:
+        """Call a function with each new state from now on, in the background thread; it must not block."""
+        self._events.on_connection_state(observer)
+
+    @property
+    def cursor(self) -> str | None:
+        """As of AsyncEventStream."""
+        return self._cursor_before if self._here else self._events.cursor
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> JobEvent:
-        try:
-            return self._loop.run(anext(self._events))
-        except (StopAsyncIteration, CancelledError):
-            # Cancelled: the client was closed by another thread, and its streams end with it.
-            raise StopIteration from None
+        event = self._next(None)
+        assert event is not None  # noqa: S101  # without a limit there is one, or the end
+        return event
 
     def next_within(self, seconds: float) -> JobEvent | None:
         """The next event; None if there is none for so long. Raises StopIteration at the end."""
+        return self._next(seconds)
 
-        async def take() -> JobEvent | None:
-            try:
-                async with asyncio.timeout(seconds):
-                    return await anext(self._events)
-            except TimeoutError:
-                return None
-
-        try:
-            return self._loop.run(take())
-        except (StopAsyncIteration, CancelledError):
-            raise StopIteration from None
+    def start(self) -> None:
+        """As of AsyncEventStream."""
+        self._loop.run(self._events.start())
 
     def close(self) -> None:
         """Let go of the connection. Harmless when done twice, and after the client's own end."""
+        self._here.clear()
         if not self._loop.closed:
             self._loop.run(self._events.aclose())
 
@@ -115,3 +276,30 @@ class EventStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _next(self, seconds: float | None) -> JobEvent | None:
+        if not self._here:
+            self._cursor_before = self._events.cursor
+            try:
+                self._loop.run(_several(self._events, seconds, self._here))
+            except (StopAsyncIteration, CancelledError):
+                # Cancelled: the client was closed by another thread, and its streams end with it.
+                raise StopIteration from None
+        return self._here.popleft() if self._here else None
+
+
+async def _several(events: AsyncEventStream, seconds: float | None, here: deque[JobEvent]) -> None:
+    """Put the next event in its place, unless there is none for so long, and those that came with it.
+
+    Crossing threads for each would take longer than the event itself.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            here.append(await anext(events))
+    except TimeoutError:
+        return
+    # What ends the stream here ends it again when there is nothing before it.
+    with suppress(TimeoutError, StopAsyncIteration, ReelbaseError):
+        while events.is_ready and len(here) < _AT_ONCE:
+            async with asyncio.timeout(_SOON):
+                here.append(await anext(events))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from reelbase.models import EventPage, JobEvent
+from reelbase.models import AnyJobEvent, EventPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Told:
     def __init__(self, cursor: str) -> None:
         self.cursor = cursor
         """Where to read on."""
-        self._ahead: list[JobEvent] = []
+        self._ahead: list[AnyJobEvent] = []
         self._jobs: dict[int, UUID] = {}
         self._ends: dict[int, str] = {}
         self._rest: str | None = None
@@ -39,16 +39,16 @@ class Told:
             self._end()
 
     @property
-    def is_ahead(self) -> bool:
-        """Whether there are events to be told before the next page is to be read."""
-        return bool(self._ahead)
+    def ahead(self) -> AnyJobEvent | None:
+        """The event to be told next; None when the next page is to be read."""
+        return self._ahead[-1] if self._ahead else None
 
-    def tell(self) -> JobEvent:
+    def tell(self) -> None:
+        """The event that was ahead has been told."""
         event = self._ahead.pop()
         self._jobs[event.id] = event.job_id
         if not self._ahead:
             self._end()
-        return event
 
     def _end(self) -> None:
         if self._jobs:

@@ -1,7 +1,11 @@
-"""A Watch: which events to follow, as data."""
+"""What to follow, as data."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TypeAlias
 from uuid import UUID
+
+from reelbase.models import EventType, JobEvent, JobStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,3 +14,24 @@ class Watch:
 
     job_id: UUID
     after_seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The events of all jobs that the caller may see, for ever; `after` is a cursor, `now` or `beginning`."""
+
+    after: str = "now"
+    types: Collection[EventType] | None = None
+    user_id: UUID | None = None
+    status: Collection[JobStatus] | None = None
+
+    def wants(self, event: JobEvent) -> bool:
+        """Whether the filters let an event through; as read_events has them."""
+        return (
+            (self.types is None or event.type in self.types)
+            and (self.user_id is None or event.user_id == self.user_id)
+            and (self.status is None or event.status in self.status)
+        )
+
+
+Subject: TypeAlias = Watch | Tail

@@ -5,13 +5,14 @@ from datetime import timedelta
 from uuid import UUID
 
 from reelbase.execution.call import Call
-from reelbase.execution.operation import M, Service, consumption, listing, operation
-from reelbase.models import EventPage, EventType, JobEvent, JobStatus
+from reelbase.execution.operation import M, Service, consumption, listing, operation, stream
+from reelbase.models import AnyJobEvent, EventPage, EventType, JobStatus
 from reelbase.realtime.consumption import LEASE_TIME, Consumption, this_instance
+from reelbase.realtime.watch import Tail
 
 
 class Events(Service[M]):
-    """Read the log of what happened, or follow it. To follow one job live, use `client.jobs.watch`."""
+    """Read the log of what happened, and follow it live. For one job there is `client.jobs.watch`."""
 
     @operation
     def read(
@@ -21,7 +22,7 @@ class Events(Service[M]):
         after_seq: int = 0,
         max_events: int = 500,
         types: Iterable[EventType] | None = None,
-    ) -> Call[list[JobEvent]]:
+    ) -> Call[list[AnyJobEvent]]:
         """The events of a job after a `seq`, in order, at most `max_events` (up to 1000)."""
         return Call(
             "read_job_events",
@@ -31,7 +32,7 @@ class Events(Service[M]):
                 "max_events": max_events,
                 "types": None if types is None else tuple(types),
             },
-            list[JobEvent],
+            list[AnyJobEvent],
             reads=("events", job_id),
         )
 
@@ -65,8 +66,31 @@ class Events(Service[M]):
 
     @operation
     def cursor(self) -> Call[str]:
-        """Where the log ends now: `read_all(after=…)` tells what comes later."""
+        """Where the log ends now: `read_all(after=…)` and `stream(after=…)` tell what comes later."""
         return Call("get_event_cursor", {}, str, reads=("events",))
+
+    @stream
+    def stream(
+        self,
+        *,
+        after: str = "now",
+        types: Iterable[EventType] | None = None,
+        user_id: UUID | None = None,
+        status: Iterable[JobStatus] | None = None,
+    ) -> Tail:
+        """Follow the events of all jobs that the caller may see: live, for ever, each once, in order per job.
+
+        Begins now, which is when the first event is waited for or `start` is called; or at the `beginning`
+        of the log, or after a cursor, that of another stream for one. `status` is the job's, just after the
+        event. Outages of any length are survived. Raises what reading the log raises for a reason that does
+        not pass.
+        """
+        return Tail(
+            after,
+            None if types is None else frozenset(types),
+            user_id,
+            None if status is None else frozenset(status),
+        )
 
     @consumption
     def consumer(

@@ -10,7 +10,7 @@ from reelbase.errors import ConfigurationError
 from reelbase.execution.call import Call
 from reelbase.execution.operation import M, Service, listing, operation
 from reelbase.models import RateLimit, SecurityEvent, SecurityEventPage, Severity, UserRole
-from reelbase.realtime.watch import Watch
+from reelbase.realtime.watch import Subject
 
 if TYPE_CHECKING:
     from reelbase.execution.signing import SigningKey
@@ -24,7 +24,7 @@ class Security(Service[M]):
     def __init__(
         self,
         carry: Callable[[Call[Any]], Any],
-        follow: Callable[[Watch], Any],
+        follow: Callable[[Subject], Any],
         signing_key: "SigningKey | None" = None,
     ) -> None:
         super().__init__(carry, follow)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from reelbase.execution.call import Call
 from reelbase.execution.operation import M
-from reelbase.realtime.watch import Watch
+from reelbase.realtime.watch import Subject
 from reelbase.services.access import Access
 from reelbase.services.analytics import Analytics
 from reelbase.services.consumers import Consumers
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 class Services(Generic[M]):
-    """What a client offers. `carry` takes a Call to the database, `follow` opens a Watch, `signing_key` signs
-    watch tokens, where they may be made."""
+    """What a client offers. `carry` takes a Call to the database, `follow` opens a stream, and `signing_key`
+    signs watch tokens, where they may be made."""
 
     def __init__(
         self,
         carry: Callable[[Call[Any]], Any],
-        follow: Callable[[Watch], Any],
+        follow: Callable[[Subject], Any],
         signing_key: "SigningKey | None" = None,
     ) -> None:
         self.jobs: Jobs[M] = Jobs(carry, follow)

@@ -11,7 +11,7 @@ from psycopg.pq import TransactionStatus
 
 from reelbase.errors import ReelbaseError, TransactionFailed
 from reelbase.execution.call import Call
-from reelbase.realtime.watch import Watch
+from reelbase.realtime.watch import Subject
 from reelbase.transactions import failures
 from reelbase.transactions.catalog import Catalog
 from reelbase.transactions.deadline import Deadline
@@ -137,5 +137,5 @@ COMMITTED = "has been committed"
 ROLLED_BACK = "has been rolled back"
 
 
-def refuse_watch(_: Watch) -> NoReturn:
+def refuse_watch(_: Subject) -> NoReturn:
     raise TypeError("A transaction cannot watch: events show after its commit, to client.jobs.watch.")

@@ -13,6 +13,7 @@ from reelbase import (
     AsyncReelbase,
     ClaimOutcome,
     ElementState,
+    ElementUpdated,
     EventType,
     Job,
     JobStatus,
@@ -68,8 +69,9 @@ async def test_elements__tell_how_far_they_are(
     assert (picture.source_size, picture.local_path is not None) == (source.stat().st_size, True)
     assert (words.processing_state, words.downloaded) == (ElementState.PROCESSED, False)
     updates = [
-        event.data["processing_state"]
+        event.data.processing_state
         for event in await backend.events.read(job.id, types=[EventType.ELEMENT_UPDATED])
+        if isinstance(event, ElementUpdated)
     ]
     assert updates == ["downloaded", "processed", "processed"]
 

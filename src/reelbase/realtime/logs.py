@@ -1,0 +1,96 @@
+"""What streams read: the log of one job, with the job at hand, and the log of all."""
+
+from reelbase.errors import ReelbaseError
+from reelbase.models import Job, JobEvent, JobPaused, JobResumed, JobStatusChanged, carrying
+from reelbase.realtime.order import JobOrder, LogOrder
+from reelbase.realtime.source import Source
+from reelbase.realtime.stream import Carry, Log
+from reelbase.realtime.watch import Tail, Watch
+from reelbase.services.events import Events
+from reelbase.services.jobs import Jobs
+
+_PAGE = 500
+
+
+class JobLog(Log):
+    """The log of one job. Its events carry the job."""
+
+    def __init__(self, watch: Watch, *, broadcast: bool) -> None:
+        self.source = Source.of_job(watch.job_id, broadcast=broadcast)
+        self.order = JobOrder(watch.job_id, watch.after_seq)
+        self._job_id = watch.job_id
+        self._job: Job | None = None
+
+    async def read(self, carry: Carry) -> tuple[list[JobEvent], bool]:
+        rows = await carry(
+            Events.read.build(None, self._job_id, after_seq=self.order.last_seq, max_events=_PAGE)
+        )
+        if self._job is None:
+            self._job = await self._read_job(carry)
+            # The job had ended before: then no event will tell.
+            self.order.ended = not rows and self._job.is_terminal
+        return rows, len(rows) == _PAGE
+
+    async def complete(self, event: JobEvent, carry: Carry) -> JobEvent:
+        if self._job is None or self._job.event_seq < event.seq:
+            self._job = await self._after(event, carry)
+        return carrying(event, self._job)
+
+    async def _after(self, event: JobEvent, carry: Carry) -> Job:
+        """The job after an event. A change of status changes more columns than it tells: the job is read."""
+        if self._job is None or isinstance(event, JobStatusChanged):
+            try:
+                return await self._read_job(carry)
+            except ReelbaseError:
+                # Deleted meanwhile, or out of reach; what happened is told all the same.
+                if self._job is None:
+                    raise
+        return folded(self._job, event)
+
+    async def _read_job(self, carry: Carry) -> Job:
+        job: Job = await carry(Jobs.get.build(None, self._job_id))
+        return job
+
+
+def folded(job: Job, event: JobEvent) -> Job:
+    """The job after an event, as far as the event tells."""
+    changed: dict[str, object] = {
+        "status": event.status,
+        "is_terminal": event.is_terminal,
+        "progress_percentage": event.progress_percentage,
+        "current_step": event.current_step,
+        "event_seq": event.seq,
+    }
+    if isinstance(event, JobPaused):
+        changed["paused_at"] = event.created_at
+    elif isinstance(event, JobResumed):
+        changed["paused_at"] = None
+    return job.model_copy(update=changed)
+
+
+class WholeLog(Log):
+    """The log of all jobs that the caller may see."""
+
+    def __init__(self, tail: Tail, *, broadcast: bool) -> None:
+        # There is a topic for each user, and none for all.
+        self.source = Source() if tail.user_id is None else Source.of_user(tail.user_id, broadcast=broadcast)
+        self.order = LogOrder(None if tail.after in {"now", "beginning"} else tail.after, tail.wants)
+        self._tail = tail
+
+    def cursor(self, *, told: bool) -> str | None:
+        return self.order.cursor if told else self.order.earlier_cursor
+
+    async def read(self, carry: Carry) -> tuple[object, bool]:
+        if self.order.cursor is None and self._tail.after == "now":
+            self.order.begin(await carry(Events.cursor.build(None)))
+        page = await carry(
+            Events.read_all.build(
+                None,
+                after=self.order.cursor,
+                types=self._tail.types,
+                user_id=self._tail.user_id,
+                status=self._tail.status,
+                max_events=_PAGE,
+            )
+        )
+        return page, page.more
