@@ -387,10 +387,26 @@ async def test_dead_letter__is_kept_and_passed(service: AsyncReelbase, name: str
         (events[0], events[0].id, 3)
     ]
     assert letters[0].error.startswith("It broke.")
+    assert len(letters[0].error) == 2000
     assert await unread(service, name, user_id) == jobs[2:]
     assert (await service.consumers.discard(name, events[0].id)).event == events[0]
     with pytest.raises(NotFound):
         await service.consumers.discard(name, events[0].id)
+
+
+@pytest.mark.usefixtures("known")
+async def test_dead_letter__of_a_committed_event_is_refused_and_costs_no_lease(
+    service: AsyncReelbase, name: str, user_id: UUID
+) -> None:
+    jobs = await some_jobs(service, user_id, 3)
+    async with service.events.consumer(name, user_id=user_id) as consumer:
+        events = await told(consumer, 2)
+        await consumer.commit(events[1])
+        with pytest.raises(Conflict) as behind:
+            await consumer.dead_letter(events[0], attempts=1, error="It broke.")
+
+        assert behind.value.error == "cursor_behind"
+        assert [event.job_id for event in await told(consumer, 1)] == jobs[2:]
 
 
 async def test_consumers__are_for_backends(target: Target, name: str) -> None:

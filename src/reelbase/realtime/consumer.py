@@ -15,8 +15,9 @@ from reelbase.models import AnyJobEvent, EventConsumer, EventPage, JobEvent
 from reelbase.realtime.background import BackgroundLoop
 from reelbase.realtime.backoff import backoff
 from reelbase.realtime.consumption import Consumption
-from reelbase.realtime.lease import Carry, Lease, acquire
+from reelbase.realtime.lease import Lease, acquire
 from reelbase.realtime.nudges import Nudges
+from reelbase.realtime.stream import Carry
 from reelbase.realtime.told import Told
 
 T = TypeVar("T")
@@ -62,6 +63,7 @@ class AsyncConsumer:
         self._holding: _Holding | None = None
         self._stopped = asyncio.Event()
         self._delays = backoff()
+        self._losses = backoff(1.0, 5.0)
         self._beat = _SHORTEST_BEAT
 
     @property
@@ -137,8 +139,9 @@ class AsyncConsumer:
                 lease = self._held().lease
                 try:
                     await _raced(handler(event), lease.lost)
-                except LeaseLost as error:
-                    if not lease.lost_by(error):
+                except LeaseLost:
+                    # The handler may have lost a lease of its own: that of a job.
+                    if not lease.lost.done():
                         raise
                 else:
                     self.handled(event)
@@ -154,14 +157,14 @@ class AsyncConsumer:
 
     async def next_handed(self) -> AnyJobEvent:
         """The next event, however often the lease is lost. For `run`."""
-        delays = backoff(0.1, 5.0)
         while True:
             try:
                 return await anext(self)
             except LeaseLost as error:
                 logger.warning("Consumer %s: acquiring it again. %s", self.name, error)
             await self._close()
-            await self._unless_over(asyncio.sleep(next(delays)))
+            # Two instances that call themselves the same would take it from each other at once.
+            await self._unless_over(asyncio.sleep(next(self._losses)))
             await self._open()
 
     def handled(self, event: JobEvent) -> None:

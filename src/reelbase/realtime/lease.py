@@ -6,18 +6,16 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from reelbase.errors import Conflict, LeaseLost, NotFound, ReelbaseError
 from reelbase.execution.call import Call
 from reelbase.models import EventConsumer
 from reelbase.realtime.backoff import backoff
 from reelbase.realtime.consumption import Consumption
+from reelbase.realtime.stream import Carry
 from reelbase.realtime.told import Place, Told
 
 logger = logging.getLogger(__name__)
-
-Carry = Callable[[Call[Any]], Awaitable[Any]]
 
 _RENEWALS_PER_LEASE = 3
 _LONGEST_UNCOMMITTED = 1.0
@@ -113,10 +111,6 @@ class Lease:
             self._renewed.clear()
             await self._renewed.wait()
 
-    def lost_by(self, error: Exception) -> bool:
-        """Whether this error is what ended the lease, and not one of the same kind from elsewhere."""
-        return self.lost.done() and self.lost.exception() is error
-
     def note(self, event_id: int, *, soon: bool = False) -> None:
         """The event and all before it are done: commit that, `soon` at once, else within a second."""
         if self._noted is None:
@@ -188,15 +182,16 @@ class Lease:
             )
 
     async def _persistently(self, send: Callable[[], Awaitable[EventConsumer]]) -> None:
-        """Carry it however long the database is away. What does not pass is the end of the lease."""
+        """Carry it however long the database is away. Raises what does not pass."""
         delays = backoff(longest=min(_LONGEST_PAUSE, self._seconds / _RENEWALS_PER_LEASE))
         while True:
             began = time.monotonic()
             try:
                 self.row = await send()
             except ReelbaseError as error:
-                if not error.transient:
+                if isinstance(error, LeaseLost):
                     self._lose(error)
+                if not error.transient:
                     raise
                 logger.warning("Consumer %s: nothing can be committed now: %s", self.row.name, error)
                 await asyncio.sleep(next(delays))

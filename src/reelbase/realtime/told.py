@@ -70,7 +70,7 @@ class Told:
                 yield Place(cursor=self._rest)
             return
         told = list(self._jobs)
-        for each in reversed(told[: told.index(event_id) + 1]):
+        for each in reversed(told[: told.index(event_id) + 1] if event_id in self._jobs else []):
             if each in self._ends:
                 yield Place(cursor=self._ends[each])
                 return
@@ -79,7 +79,7 @@ class Told:
     def committed(self, event_id: int | None) -> None:
         """The event and all before it are committed; without one, what `places` said."""
         self._rest = None
-        if event_id is None:
+        if event_id not in self._jobs:
             return
         for each in list(self._jobs):
             del self._jobs[each]
