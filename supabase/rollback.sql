@@ -184,7 +184,9 @@ drop function if exists
     public.get_metric_series,
     public.record_metrics,
     public.record_metric,
-    public.get_system_events;
+    public.get_system_events,
+    public.read_system_events,
+    public.get_system_event_cursor;
 
 -- URL access logs
 drop function if exists
@@ -260,6 +262,7 @@ drop type if exists
     public.claimed_job;
 drop type if exists
     public.metric_bucket,
+    public.system_event_log_page,
     public.system_event_page;
 drop type if exists
     public.url_access_statistics,

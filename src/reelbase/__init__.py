@@ -23,6 +23,7 @@ from reelbase.errors import (
     RateLimited,
     ReelbaseError,
     ServerFault,
+    SubscriptionOverflow,
     TransactionConflict,
     TransactionFailed,
     UnexpectedAnswer,
@@ -110,6 +111,7 @@ from reelbase.models import (
     StoragePerformance,
     StorageStatistics,
     SystemEvent,
+    SystemEventLogPage,
     SystemEventPage,
     SystemStats,
     ThresholdState,
@@ -125,8 +127,10 @@ from reelbase.models import (
     VideoJob,
     read_event,
 )
+from reelbase.realtime.backlog import Overflow
 from reelbase.realtime.consumer import AsyncConsumer, Consumer
 from reelbase.realtime.state import ConnectionPhase, ConnectionState
+from reelbase.realtime.subscription_info import SubscriptionId, SubscriptionInfo, SubscriptionKind
 from reelbase.services.running import AsyncRunningJob, RunningJob
 from reelbase.settings import Settings
 
@@ -210,6 +214,7 @@ __all__ = [
     "NoData",
     "NotFound",
     "OtherEvent",
+    "Overflow",
     "PermissionDenied",
     "PoolExhausted",
     "Problem",
@@ -244,7 +249,12 @@ __all__ = [
     "StorageOperationType",
     "StoragePerformance",
     "StorageStatistics",
+    "SubscriptionId",
+    "SubscriptionInfo",
+    "SubscriptionKind",
+    "SubscriptionOverflow",
     "SystemEvent",
+    "SystemEventLogPage",
     "SystemEventPage",
     "SystemStats",
     "ThresholdState",

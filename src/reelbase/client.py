@@ -37,6 +37,8 @@ from reelbase.realtime.consumption import Consumption
 from reelbase.realtime.endpoint import LivePath, RealtimeEndpoint
 from reelbase.realtime.feeds import Feeds
 from reelbase.realtime.stream import EventStream
+from reelbase.realtime.subscriptions import AsyncSubscriptions, Subscriptions
+from reelbase.realtime.topic import Streams
 from reelbase.realtime.watch import Subject
 from reelbase.services.arguments import Address
 from reelbase.services.table import Services
@@ -231,6 +233,7 @@ class AsyncReelbase(_Client[Async]):
     """reelbase for asyncio; of one event loop. Use it as `async with`, or call `aclose`."""
 
     _database: AsyncDatabase
+    subscriptions: AsyncSubscriptions
 
     def _connections(self, database_url: str | None, size: int) -> AsyncDatabase:
         return AsyncDatabase(database_url, size)
@@ -257,6 +260,9 @@ class AsyncReelbase(_Client[Async]):
         endpoint = _endpoint(self._url, identity, identity.fresh_async)
         invalidate = None if self._cached is None else self._cached.invalidate
         self._feeds = Feeds(endpoint, watched, self._live, _seen(invalidate), host=self._feeds)
+        self.subscriptions = AsyncSubscriptions(
+            Streams(self._feeds, watched), host=self.subscriptions if self._is_guest else None
+        )
         self.health = AsyncHealth(watched, Checkup(watched, endpoint, pool_of(self)))
         if self._cached is None:
             return watched, self._feeds.follow
@@ -321,6 +327,7 @@ class AsyncReelbase(_Client[Async]):
 
     async def aclose(self) -> None:
         """Close all connections and streams. Harmless when done twice."""
+        await self.subscriptions.aclose()
         if self._feeds is not None:
             await self._feeds.close()
         if self._cached is not None and not self._is_guest:
@@ -342,6 +349,7 @@ class Reelbase(_Client[Sync]):
     """reelbase for synchronous code. Use it as `with`, or call `close`."""
 
     _database: Database
+    subscriptions: Subscriptions
 
     def _connections(self, database_url: str | None, size: int) -> Database:
         return Database(database_url, size)
@@ -369,6 +377,11 @@ class Reelbase(_Client[Sync]):
         endpoint = _endpoint(self._url, identity, _in_thread(identity.fresh))
         invalidate = None if self._cached is None else _in_thread(self._cached.invalidate)
         self._feeds = Feeds(endpoint, _in_thread(watched), self._live, _seen(invalidate), host=self._feeds)
+        self.subscriptions = Subscriptions(
+            Streams(self._feeds, _in_thread(watched)),
+            host=self.subscriptions if self._is_guest else None,
+            loop=self._loop,
+        )
         self.health = Health(watched, Checkup(_in_thread(watched), endpoint, pool_of(self)), self._loop.run)
         carry = watched if self._cached is None else self._telemetry.observed(self._cached.carry)
         return carry, _opener(self._feeds, self._loop)
@@ -431,6 +444,7 @@ class Reelbase(_Client[Sync]):
 
     def close(self) -> None:
         """Close all connections, streams and the background thread. Harmless when done twice."""
+        self.subscriptions.close()
         if not self._is_guest:
             self._loop.close()
             self._database.close()

@@ -9,6 +9,7 @@
     ├── CallTimeout               no answer in time, here or in the database
     ├── UnexpectedAnswer          an answer that does not fit the operation
     ├── EventsMissing             the log no longer goes back that far
+    ├── SubscriptionOverflow      a callback is slower than its events, and its subscription ends then
     ├── JobUnfinished             a job took longer than somebody would wait; `job`
     ├── JobFailed                 a job did not end well, and was checked; `job`
     ├── TransactionFailed         a transaction or batch itself, not a call in it; `reason`, `committed`
@@ -56,6 +57,7 @@ __all__ = [
     "RateLimited",
     "ReelbaseError",
     "ServerFault",
+    "SubscriptionOverflow",
     "TransactionConflict",
     "TransactionFailed",
     "UnexpectedAnswer",
@@ -120,6 +122,10 @@ class CallTimeout(ReelbaseError):
 
 class EventsMissing(ReelbaseError):
     """The log no longer holds the events that were asked for: read the job and watch from its `event_seq`."""
+
+
+class SubscriptionOverflow(ReelbaseError):
+    """More events waited for a callback than its queue holds, and its subscription's overflow is `fail`."""
 
 
 class JobUnfinished(ReelbaseError):

@@ -5,6 +5,7 @@
 
 create table public.system_events (
     id bigint generated always as identity primary key,
+    xid xid8 not null default pg_current_xact_id(),
     type text not null,
     severity text not null,
     data jsonb not null default '{}',
@@ -18,6 +19,7 @@ create table public.system_events (
 alter table public.system_events enable row level security;
 
 comment on table public.system_events is 'What an operator should know about the platform itself.';
+comment on column public.system_events.xid is 'The transaction that wrote the event; with id the order in which listeners read.';
 comment on column public.system_events.data is 'What the type adds; for metric.threshold the metric, its value and both states.';
 comment on constraint system_events_type_form on public.system_events
     is 'must be words of a-z, 0-9 and _ with dots between them, at most 100 characters';
@@ -25,6 +27,7 @@ comment on constraint system_events_severity_known on public.system_events is 'm
 comment on constraint system_events_data_is_object on public.system_events
     is 'must be a plain JSON object of at most 64 KiB';
 
+create index system_events_log on public.system_events (xid, id);
 create index system_events_newest on public.system_events (created_at desc, id desc);
 create index system_events_by_type on public.system_events (type, created_at desc, id desc);
 create index system_events_by_severity on public.system_events (severity, created_at desc, id desc);
@@ -95,6 +98,79 @@ end;
 $$;
 comment on function public.get_system_events is 'A page of system events, newest first. Backends only.';
 grant execute on function public.get_system_events to authenticated, service_role;
+
+create type public.system_event_log_page as (items public.system_events[], next_cursor text, more boolean);
+comment on type public.system_event_log_page is 'A stretch of the system events; next_cursor is where the next one begins, more whether there is one yet.';
+
+-- Where the system events end now: a cursor for those who want only what comes later.
+create function public.get_system_event_cursor()
+returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    perform private.require_service();
+    return private.cursor('system_event_log', to_jsonb(private.log_horizon()), '0');
+end;
+$$;
+comment on function public.get_system_event_cursor is 'Where the system events end now, as a cursor. Backends only.';
+grant execute on function public.get_system_event_cursor to authenticated, service_role;
+
+-- The system events after a cursor, of some severities and types; without a cursor from the beginning. Like read_events for
+-- jobs: in the order of transactions, a read ends before the oldest one that is still open, so that nothing is skipped that
+-- commits late, and next_cursor is where to go on, also from an empty page.
+create function public.read_system_events(
+    after text default null,
+    severity text[] default null,
+    types text[] default null,
+    max_events integer default 500
+)
+returns public.system_event_log_page
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    place record;
+    horizon xid8 := private.log_horizon();
+    seen_xid xid8;
+    seen_id bigint;
+    rows public.system_events[];
+    last public.system_events;
+begin
+    perform private.require_service();
+    perform private.require_range('max_events', max_events, 1, 1000);
+    if not severity <@ array['info', 'warning', 'critical'] then
+        perform private.refuse_argument('severity', 'must be of info, warning, critical');
+    end if;
+    place := private.cursor_place('system_event_log', after, 'xid8', 'bigint');
+    -- Before everything where there is no cursor, so that the condition is one that the index answers.
+    seen_xid := coalesce(place.value::xid8, '0');
+    seen_id := coalesce(place.id::bigint, 0);
+    rows := array(
+        select events
+        from public.system_events as events
+        where events.xid < horizon
+            and (events.xid, events.id) > (seen_xid, seen_id)
+            and (read_system_events.severity is null or events.severity = any (read_system_events.severity))
+            and (types is null or events.type = any (types))
+        order by events.xid, events.id
+        limit max_events
+    );
+    if cardinality(rows) = max_events then
+        last := rows[max_events];
+        return (rows, private.cursor('system_event_log', to_jsonb(last.xid), last.id::text), true);
+    end if;
+    -- A cursor from before a restore may lie ahead; it stays where it is.
+    if seen_xid >= horizon then
+        return (rows, after, false);
+    end if;
+    return (rows, private.cursor('system_event_log', to_jsonb(horizon), '0'), false);
+end;
+$$;
+comment on function public.read_system_events is 'A stretch of the system events, after a cursor. Backends only.';
+grant execute on function public.read_system_events to authenticated, service_role;
 
 -- Listeners get system events live.
 alter publication supabase_realtime add table public.system_events;
@@ -181,7 +257,8 @@ begin
         insert into public.system_metrics (metric, value, unit, labels, recorded_at, idempotency_key)
         select
             given.metric, given.value, given.unit, coalesce(given.labels, '{}'),
-            coalesce(given.recorded_at, now()), given.idempotency_key
+            -- Those without a time follow each other as they were given, whatever the order of their keys.
+            coalesce(given.recorded_at, now() + (item.place - 1) * interval '1 microsecond'), given.idempotency_key
         from jsonb_array_elements(insert_metrics.metrics) with ordinality as item (value, place),
             jsonb_populate_record(null::public.system_metrics, item.value) as given
         -- In the order of the keys: of two calls with the same ones, one waits for the other, and never both.

@@ -687,7 +687,7 @@ comment on function public.database_health is 'How the database is, in one call 
 grant execute on function public.database_health to authenticated, service_role;
 
 -- For operators, after the database was restored from a dump into another cluster: transactions are numbered anew there, and
--- the order of the event log is that of transactions. Gives all events and consumers the number 0, so that the ids are the
+-- the order of the event logs is that of transactions. Gives all events and consumers the number 0, so that the ids are the
 -- order and everything new comes after. A consumer goes on before the first event that it has not committed: it may
 -- read some again, and misses none. Nobody has the right to it but the owner.
 create function private.rebase_event_log()
@@ -696,7 +696,7 @@ language plpgsql
 set search_path = ''
 as $$
 begin
-    lock table public.job_events, public.event_consumers in share row exclusive mode;
+    lock table public.job_events, public.event_consumers, public.system_events in share row exclusive mode;
     perform private.count_whole_log();
     update public.event_consumers as consumers set
         position_xid = '0',
@@ -709,6 +709,7 @@ begin
             consumers.position_id
         );
     update public.job_events set xid = '0' where xid <> '0';
+    update public.system_events set xid = '0' where xid <> '0';
 end;
 $$;
 comment on function private.rebase_event_log is 'After a restore into another cluster: order the event log by id alone.';

@@ -23,6 +23,7 @@ insert into private.batch_functions (function) values
     ('get_storage_usage_by_bucket'), ('get_failed_storage_operations'), ('get_storage_performance'),
     ('log_url_access'), ('log_url_accesses'), ('get_url_accesses'), ('get_url_accesses_by'), ('get_url_access_statistics'),
     ('record_metric'), ('record_metrics'), ('get_metric_series'), ('get_latest_metrics'), ('get_system_events'),
+    ('read_system_events'), ('get_system_event_cursor'),
     ('get_metric_thresholds'), ('set_metric_threshold'), ('delete_metric_threshold'),
     ('read_job_events'), ('read_events'), ('get_event_cursor'), ('list_event_consumers'),
     ('list_event_dead_letters'), ('delete_event_dead_letter'),

@@ -75,6 +75,8 @@ insert into tests.functions (function, callers, call) values
     ('set_metric_threshold', 'backends', $$'load', 1$$),
     ('delete_metric_threshold', 'backends', $$'load'$$),
     ('get_system_events', 'backends', ''),
+    ('read_system_events', 'backends', ''),
+    ('get_system_event_cursor', 'backends', ''),
     ('acquire_event_consumer', 'backends', $$'another', 'instance'$$),
     ('commit_event_consumer', 'backends', $$'listener', 1$$),
     ('release_event_consumer', 'backends', $$'listener', 1$$),

@@ -92,6 +92,8 @@ ON_NO_JOB: dict[str, dict[str, Any]] = {
     "set_metric_threshold": {"metric": "load", "warning": 1},
     "delete_metric_threshold": {"metric": CALLER},
     "get_system_events": {},
+    "read_system_events": {},
+    "get_system_event_cursor": {},
     "acquire_event_consumer": {"name": "another", "holder": "instance"},
     "commit_event_consumer": {"name": CALLER, "lease": 1},
     "release_event_consumer": {"name": CALLER, "lease": 1},

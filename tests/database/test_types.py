@@ -65,6 +65,7 @@ COMPOSITES: Mapping[str, type[Model]] = {
     "StorageOperationPage": ours.StorageOperationPage,
     "StorageOperationPerformance": ours.StoragePerformance,
     "StorageOperationStatistics": ours.StorageStatistics,
+    "SystemEventLogPage": ours.SystemEventLogPage,
     "SystemEventPage": ours.SystemEventPage,
     "SystemStats": ours.SystemStats,
     "UrlAccessPage": ours.UrlAccessPage,

@@ -212,6 +212,17 @@ def in_child(work: Callable[[], object]) -> object:
 
 
 @forking
+def test_fork__leaves_subscriptions_to_the_parent(target: Target) -> None:
+    with Reelbase(target.url, target.service_role_key) as client:
+        subscription_id = client.subscriptions.subscribe_to_all_jobs(print)
+
+        assert in_child(lambda: client.subscriptions.active_subscriptions) == []
+        assert in_child(client.subscriptions.unsubscribe_all) == 0
+
+        assert client.subscriptions.unsubscribe(subscription_id)
+
+
+@forking
 def test_fork__gives_the_child_connections_of_its_own(target: Target) -> None:
     with Reelbase(target.url, target.service_role_key) as client:
         job = client.jobs.create("mp4", 64, 64)

@@ -737,6 +737,7 @@ def test_rebase_event_log__leaves_no_consumer_out(alone: Database) -> None:
             (name, xid, place),
         )
 
+    database.execute("select private.record_system_event('test', 'info')")
     database.execute("select private.rebase_event_log()")
 
     assert dict(database.execute("select name, position_id from event_consumers").fetchall()) == {
@@ -745,6 +746,7 @@ def test_rebase_event_log__leaves_no_consumer_out(alone: Database) -> None:
         "waiting": second - 1,
         "done": last,
     }
-    assert value(database, "select count(*) from job_events where xid <> '0'") == 0
+    for table in ("job_events", "system_events"):
+        assert value(database, f"select count(*) from {table} where xid <> '0'") == 0  # noqa: S608
     assert value(database, "select count(*) from event_consumers where position_xid <> '0'") == 0
     assert value(database, "select database_health() #> '{event_log,from_the_future}'") is False

@@ -210,6 +210,8 @@ FUNCTIONS: list[tuple[str, dict[str, Any]]] = [
     ("get_metric_thresholds", {}),
     ("delete_metric_threshold", {"metric": "test"}),
     ("get_system_events", {}),
+    ("read_system_events", {}),
+    ("get_system_event_cursor", {}),
 ]
 
 
@@ -482,6 +484,29 @@ def test_threshold__judges_many_values_of_a_statement_in_their_order(
     ]
 
 
+def test_threshold__judges_values_without_times_as_they_were_given(
+    target: Target, database: Database, metric: str
+) -> None:
+    answer(target, "set_metric_threshold", metric=metric, warning=10, critical=20)
+    keys = (f"{metric}-{letter}" for letter in "dbca")
+
+    answer(
+        target,
+        "record_metrics",
+        metrics=[
+            {"metric": metric, "value": value, "idempotency_key": key}
+            for value, key in zip((15, 5, 25, 15), keys, strict=True)
+        ],
+    )
+
+    assert [(old, new) for old, new, _ in crossings(database, metric)] == [
+        ("ok", "warning"),
+        ("warning", "ok"),
+        ("ok", "critical"),
+        ("critical", "warning"),
+    ]
+
+
 def test_threshold__is_not_moved_by_a_value_that_comes_late(database: Database, metric: str) -> None:
     database.execute("select set_metric_threshold(%s, 10)", (metric,))
     record(database, metric, 50)
@@ -653,6 +678,65 @@ def test_get_system_events__filters(target: Target, database: Database) -> None:
 )
 def test_get_system_events__refuses(target: Target, arguments: dict[str, Any], error: str) -> None:
     assert refusal(call(target, "service_key", "get_system_events", **arguments))["error"] == error
+
+
+def read_on(target: Target, after: str | None, **arguments: Any) -> tuple[list[dict[str, Any]], str]:
+    """The events after a cursor, and where to go on."""
+    found: list[dict[str, Any]] = []
+    while True:
+        page = answer(target, "read_system_events", "service_account", after=after, **arguments)
+        found += page["items"]
+        after = page["next_cursor"]
+        if not page["more"]:
+            return found, after
+
+
+@pytest.mark.local_stack
+def test_read_system_events__goes_through_all_in_pages_and_on(own_target: Target) -> None:
+    with own_target.connect() as session:
+        for number in range(5):
+            session.execute(
+                "select private.record_system_event('test', 'info', %s)", (json.dumps({"n": number}),)
+            )
+        whole, end = read_on(own_target, None)
+        in_pages, same_end = read_on(own_target, None, max_events=2)
+        now = answer(own_target, "get_system_event_cursor")
+        session.execute("select private.record_system_event('later', 'critical')")
+        session.execute("select private.record_system_event('other', 'warning')")
+
+    assert [event["data"]["n"] for event in whole] == [0, 1, 2, 3, 4]
+    assert in_pages == whole
+    for cursor in (end, same_end, now):
+        assert [event["type"] for event in read_on(own_target, cursor)[0]] == ["later", "other"]
+    assert [event["type"] for event in read_on(own_target, now, severity=["warning"])[0]] == ["other"]
+    assert [event["type"] for event in read_on(own_target, now, types=["later", "none"])[0]] == ["later"]
+
+
+@pytest.mark.local_stack
+def test_read_system_events__skips_none_that_commits_late(own_target: Target) -> None:
+    with own_target.connect() as slow, own_target.connect() as quick:
+        with slow.transaction():
+            slow.execute("select private.record_system_event('late', 'info')")
+            quick.execute("select private.record_system_event('early', 'info')")
+            before, cursor = read_on(own_target, None)
+        after, _ = read_on(own_target, cursor)
+
+    assert before == []
+    assert [event["type"] for event in after] == ["late", "early"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"max_events": 0}, "invalid_argument"),
+        ({"max_events": 1001}, "invalid_argument"),
+        ({"max_events": None}, "invalid_argument"),
+        ({"severity": ["warning", "fatal"]}, "invalid_argument"),
+        ({"after": "nonsense"}, "invalid_cursor"),
+    ],
+)
+def test_read_system_events__refuses(target: Target, arguments: dict[str, Any], error: str) -> None:
+    assert refusal(call(target, "service_key", "read_system_events", **arguments))["error"] == error
 
 
 def test_is_plain_number__refuses_what_clients_cannot_read(database: Database) -> None:

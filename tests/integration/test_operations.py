@@ -44,7 +44,7 @@ from reelbase.execution.call import Call
 from reelbase.execution.operation import Async, operation
 from reelbase.realtime.watch import Subject
 from reelbase.services.table import Services
-from support import AnyClient, Target, done, text
+from support import AnyClient, Target, done, eventually, text
 
 HOUR = timedelta(hours=1)
 T = TypeVar("T")
@@ -513,6 +513,21 @@ async def test_metrics__are_recorded_judged_and_read(client: AnyClient) -> None:
     assert next(t.state for t in await done(client.metrics.thresholds()) if t.metric == name) == "warning"
     events = await done(client.metrics.system_events(severity=Severity.WARNING))
     assert name in [event.data.get("metric") for event in events.items]
+    start = await done(client.metrics.system_event_cursor())
+    await done(client.metrics.record(name, 9))
+    await done(client.metrics.record(name, 1))
+
+    async def readable() -> None:
+        # Not before the oldest open transaction has ended, of whatever else runs on the server.
+        page = await done(client.metrics.read_system_events(after=start, types=["metric.threshold"]))
+        ours = [event for event in page.items if event.data["metric"] == name]
+        assert [event.severity for event in ours] == [Severity.CRITICAL, Severity.INFO]
+
+    await eventually(readable)
+    critical = await done(
+        client.metrics.read_system_events(after=start, severity=[Severity.CRITICAL], max_events=1)
+    )
+    assert (critical.items[0].severity, critical.more) == (Severity.CRITICAL, True)
     assert (await done(client.metrics.delete_threshold(name))).metric == name
 
 

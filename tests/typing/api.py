@@ -40,6 +40,7 @@ from reelbase import (
     JobStatusData,
     Metric,
     OtherEvent,
+    Overflow,
     ProcessingStep,
     QueueState,
     RateLimit,
@@ -47,14 +48,18 @@ from reelbase import (
     RunningJob,
     SchemaProblem,
     SecurityEventPage,
+    Severity,
     StepCompleted,
     StepData,
     StepPerformance,
+    StepProgressed,
     StepStarted,
     StorageOperation,
     StorageOperationData,
     StorageOperationLogged,
     StorageOperationType,
+    SubscriptionId,
+    SubscriptionInfo,
     TimelineStep,
     UrlAccess,
     UrlAccessGroup,
@@ -117,6 +122,36 @@ def events(row: dict[str, Any], job: Job) -> None:
             assert_type(event.data.element_id, UUID)
         case _:
             pass
+
+
+def subscriptions(client: Reelbase, job_id: UUID) -> None:
+    def of_status(event: JobCreated | JobStatusChanged | JobPaused | JobResumed) -> None:
+        narrowed(event)
+
+    async def of_steps(event: StepStarted | StepProgressed | StepCompleted) -> None:
+        assert_type(event.data, StepData)
+
+    subscribing = client.subscriptions
+    assert_type(subscribing.subscribe_to_job(job_id, narrowed, queue_size=5), SubscriptionId)
+    subscribing.subscribe_to_all_jobs(print, overflow=Overflow.LATEST)
+    subscribing.subscribe_to_job_status_changes(of_status, job_id)
+    subscribing.subscribe_to_processing_timeline_updates(of_steps)
+    subscribing.subscribe_to_all_jobs(of_status)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    subscribing.subscribe_to_all_jobs(print, after=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(
+        subscribing.subscribe_to_system_events(lambda event: event.data, severity=Severity.CRITICAL),
+        SubscriptionId,
+    )
+    assert_type(subscribing.active_subscriptions, list[SubscriptionInfo])
+    subscribing.unsubscribe(job_id)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def asynchronous_subscriptions(client: AsyncReelbase, job_id: UUID) -> None:
+    subscription_id = client.subscriptions.subscribe_to_job(job_id, narrowed, on_error=print)
+    assert_type(subscription_id, SubscriptionId)
+    assert_type(client.subscriptions.info(subscription_id), SubscriptionInfo)
+    assert_type(await client.subscriptions.unsubscribe(subscription_id), bool)
+    assert_type(await client.subscriptions.unsubscribe_all(), int)
 
 
 def narrowed(event: JobEvent) -> None:

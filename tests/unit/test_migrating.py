@@ -22,7 +22,8 @@ def test_name__is_on_both_clients(name: str) -> None:
         found: object = client
         for part in name.split("."):
             found = getattr(found, part)
-        assert callable(found)
+        # Methods, and one list.
+        assert callable(found) or found == []
 
 
 def test_every_row__tells_something() -> None:

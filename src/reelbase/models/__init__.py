@@ -70,6 +70,7 @@ from reelbase.models.metrics import (
     MetricSpec,
     MetricThreshold,
     SystemEvent,
+    SystemEventLogPage,
     SystemEventPage,
     ThresholdState,
 )
@@ -169,6 +170,7 @@ __all__ = [
     "StoragePerformance",
     "StorageStatistics",
     "SystemEvent",
+    "SystemEventLogPage",
     "SystemEventPage",
     "SystemStats",
     "ThresholdState",

@@ -1,10 +1,12 @@
 """Metrics: measurements of the platform and the limits that they should keep."""
 
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 from pydantic import AwareDatetime, Field
 
-from reelbase.models.base import JsonObject, Model, OpenEnum, Page
+from reelbase.models.base import JsonObject, Listing, Model, OpenEnum, Page
 from reelbase.models.security import Severity
 
 
@@ -71,6 +73,7 @@ class SystemEvent(Model):
     """One row of `system_events`: what an operator should know about the platform itself."""
 
     id: int
+    xid: int
     type: str
     severity: Severity
     data: JsonObject
@@ -79,3 +82,14 @@ class SystemEvent(Model):
 
 class SystemEventPage(Page[SystemEvent]):
     """One page of system events."""
+
+
+class SystemEventLogPage(Listing[SystemEvent]):
+    """A stretch of the system events, oldest first. `next_cursor` is where to go on, also from an empty page;
+    `more` tells whether there is something to read there yet. Iterating ends where they end for now."""
+
+    next_cursor: str
+    more: bool
+
+    def onward(self) -> Mapping[str, Any] | None:
+        return {"after": self.next_cursor} if self.more else None

@@ -31,6 +31,11 @@ class BackgroundLoop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing: asyncio.Event | None = None
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the present code runs in it, and so must not wait for it."""
+        return self._thread is threading.current_thread()
+
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The coroutine's result. An interrupt of the waiting thread cancels the coroutine.
 
@@ -59,6 +64,8 @@ class BackgroundLoop:
             self._thread = None
 
     def _started(self) -> asyncio.AbstractEventLoop:
+        if self.is_here:
+            raise RuntimeError("code in the background loop cannot wait for it")
         with self._lock:
             if self.closed:
                 raise ClientClosed("The client is closed.", hint="Make another one.")

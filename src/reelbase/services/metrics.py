@@ -6,7 +6,15 @@ from typing import Any, Literal
 
 from reelbase.execution.call import Call
 from reelbase.execution.operation import M, Service, listing, operation
-from reelbase.models import Metric, MetricBucket, MetricSpec, MetricThreshold, Severity, SystemEventPage
+from reelbase.models import (
+    Metric,
+    MetricBucket,
+    MetricSpec,
+    MetricThreshold,
+    Severity,
+    SystemEventLogPage,
+    SystemEventPage,
+)
 from reelbase.services.arguments import Number, each_with_key, key_or_new
 
 _RECORDING = (("metrics",), ("system_events",))
@@ -145,3 +153,33 @@ class Metrics(Service[M]):
             SystemEventPage,
             reads=("system_events",),
         )
+
+    @listing
+    def read_system_events(
+        self,
+        *,
+        after: str | None = None,
+        severity: Iterable[Severity] | None = None,
+        types: Iterable[str] | None = None,
+        max_events: int = 500,
+    ) -> Call[SystemEventLogPage]:
+        """System events after a cursor or from the beginning, oldest first, late commits included.
+
+        To be told of them as they happen: `client.subscriptions.subscribe_to_system_events`.
+        """
+        return Call(
+            "read_system_events",
+            {
+                "after": after,
+                "severity": None if severity is None else tuple(severity),
+                "types": None if types is None else tuple(types),
+                "max_events": max_events,
+            },
+            SystemEventLogPage,
+            reads=("events",),
+        )
+
+    @operation
+    def system_event_cursor(self) -> Call[str]:
+        """Where the system events end now: `read_system_events(after=…)` tells what comes later."""
+        return Call("get_system_event_cursor", {}, str, reads=("events",))

@@ -1,0 +1,102 @@
+"""Calling what users gave: of every kind, and whatever it raises."""
+
+import asyncio
+import functools
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from reelbase.realtime.callbacks import Caller, ThreadCaller, inside_callback
+
+
+@pytest.fixture(params=[Caller, ThreadCaller])
+def caller(request: pytest.FixtureRequest) -> Iterator[Caller]:
+    made: Caller = request.param()
+    yield made
+    made.close()
+
+
+class Kinds:
+    """Every kind of function, each of which notes where it ran."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Any, bool]] = []
+
+    def note(self, value: Any) -> None:
+        assert inside_callback.get()
+        self.seen.append((value, threading.current_thread() is threading.main_thread()))
+
+    async def coroutine(self, value: Any) -> None:
+        await asyncio.sleep(0)
+        self.note(value)
+
+    async def __call__(self, value: Any) -> None:
+        await self.coroutine(value)
+
+
+async def test_call__takes_every_kind_of_function(caller: Caller) -> None:
+    kinds = Kinds()
+
+    await caller.call(kinds.note, 1)
+    await caller.call(kinds.coroutine, 2)
+    await caller.call(functools.partial(kinds.coroutine, 3))
+    await caller.call(kinds, 4)
+    await caller.call(lambda: kinds.coroutine(5))
+
+    in_loop = not isinstance(caller, ThreadCaller)
+    assert kinds.seen == [(1, in_loop), (2, True), (3, True), (4, True), (5, True)]
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), StopIteration(), TimeoutError()])
+async def test_call__raises_what_the_function_raises(caller: Caller, error: Exception) -> None:
+    def fail() -> None:
+        raise error
+
+    async def fail_later() -> None:
+        await asyncio.sleep(0)
+        raise error
+
+    for function in (fail, fail_later):
+        async with asyncio.timeout(5):
+            with pytest.raises(Exception) as caught:  # noqa: PT011  # compared below
+                await caller.call(function)
+        # Python makes another error of a StopIteration that leaves a coroutine.
+        assert error in {caught.value, caught.value.__cause__}
+
+
+async def test_call__that_was_cancelled_from_within_fails_like_any_other(caller: Caller) -> None:
+    async def wait_for_the_cancelled() -> None:
+        task = asyncio.ensure_future(asyncio.sleep(10))
+        task.cancel()
+        await task
+
+    with pytest.raises(RuntimeError, match="was cancelled"):
+        await caller.call(wait_for_the_cancelled)
+
+
+async def test_call__is_cancelled_with_its_task(caller: Caller) -> None:
+    entered = asyncio.Event()
+
+    async def wait() -> None:
+        entered.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(caller.call(wait))
+    await entered.wait()
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_exit_in_a_thread__ends_only_the_call() -> None:
+    caller = ThreadCaller()
+
+    def leave() -> None:
+        raise SystemExit(3)
+
+    with pytest.raises(RuntimeError, match="SystemExit"):
+        await caller.call(leave)
+    caller.close()
