@@ -148,6 +148,9 @@ drop function if exists
 
 -- Job events
 drop function if exists
+    public.delete_event_dead_letter,
+    public.list_event_dead_letters,
+    public.dead_letter_event,
     public.delete_event_consumer,
     public.list_event_consumers,
     public.seek_event_consumer,
@@ -250,6 +253,7 @@ drop type if exists
     public.job_details,
     public.video_job;
 drop type if exists
+    public.event_dead_letter_page,
     public.event_consumer,
     public.event_page;
 drop type if exists
@@ -277,6 +281,7 @@ drop type if exists
 -- Tables, with their indexes, policies and triggers, and their place in the publication.
 
 call pg_temp.drop_table('public.job_stats_hourly');
+call pg_temp.drop_table('public.event_dead_letters');
 call pg_temp.drop_table('public.event_consumers');
 call pg_temp.drop_table('public.job_events');
 call pg_temp.drop_table('public.job_claims');

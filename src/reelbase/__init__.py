@@ -51,6 +51,8 @@ from reelbase.models import (
     ElementType,
     ElementUpdated,
     EventConsumer,
+    EventDeadLetter,
+    EventDeadLetterPage,
     EventPage,
     EventType,
     FitMode,
@@ -126,6 +128,7 @@ from reelbase.models import (
     read_event,
 )
 from reelbase.realtime.backlog import Overflow
+from reelbase.realtime.consumer import AsyncConsumer, Consumer
 from reelbase.realtime.state import ConnectionPhase, ConnectionState
 from reelbase.realtime.subscription_info import SubscriptionId, SubscriptionInfo, SubscriptionKind
 from reelbase.services.running import AsyncRunningJob, RunningJob
@@ -133,6 +136,7 @@ from reelbase.settings import Settings
 
 __all__ = [
     "AnyJobEvent",
+    "AsyncConsumer",
     "AsyncReelbase",
     "AsyncRunningJob",
     "AttemptFailed",
@@ -152,6 +156,7 @@ __all__ = [
     "ConnectionFailed",
     "ConnectionPhase",
     "ConnectionState",
+    "Consumer",
     "DatabaseHealth",
     "Element",
     "ElementAdded",
@@ -163,6 +168,8 @@ __all__ = [
     "ElementType",
     "ElementUpdated",
     "EventConsumer",
+    "EventDeadLetter",
+    "EventDeadLetterPage",
     "EventPage",
     "EventType",
     "EventsMissing",

@@ -32,6 +32,8 @@ from reelbase.health.checkup import AsyncHealth, Checkup, Health
 from reelbase.health.pool import pool_of
 from reelbase.models import JobEvent
 from reelbase.realtime.background import BackgroundLoop
+from reelbase.realtime.consumer import AsyncConsumer, Consumer
+from reelbase.realtime.consumption import Consumption
 from reelbase.realtime.endpoint import LivePath, RealtimeEndpoint
 from reelbase.realtime.feeds import Feeds
 from reelbase.realtime.stream import EventStream
@@ -263,8 +265,8 @@ class AsyncReelbase(_Client[Async]):
         )
         self.health = AsyncHealth(watched, Checkup(watched, endpoint, pool_of(self)))
         if self._cached is None:
-            return watched, self._feeds.open
-        return self._telemetry.observed_async(self._cached.carry), self._feeds.open
+            return watched, self._feeds.follow
+        return self._telemetry.observed_async(self._cached.carry), self._feeds.follow
 
     @property
     def supabase(self) -> "supabase.AsyncClient":
@@ -477,8 +479,14 @@ def _checked(timeout: float) -> float:
 
 # Functions, not methods of the client: it should not be part of a cycle, so that a forgotten one is noticed
 # at once.
-def _opener(feeds: Feeds, loop: BackgroundLoop) -> Callable[[Subject], EventStream]:
-    return lambda subject: EventStream(feeds.open(subject), loop)
+def _opener(feeds: Feeds, loop: BackgroundLoop) -> Callable[[Subject | Consumption], EventStream | Consumer]:
+    def follow(what: Subject | Consumption) -> EventStream | Consumer:
+        followed = feeds.follow(what)
+        if isinstance(followed, AsyncConsumer):
+            return Consumer(followed, loop)
+        return EventStream(followed, loop)
+
+    return follow
 
 
 def _in_thread(work: Callable[..., T]) -> Callable[..., Awaitable[T]]:

@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     reelbase_pool_size: Annotated[int, Field(ge=1, le=100)] = 4
     reelbase_transaction_timeout: Annotated[float, Field(gt=0, le=300)] = 5.0
+    reelbase_webhook_secret: SecretStr | None = None
+    """What `reelbase listen` signs webhooks with: one or several, separated by spaces."""
 
     @field_validator("supabase_url")
     @classmethod

@@ -519,6 +519,35 @@ grant select on public.event_consumers to authenticated, service_role;
 create policy "Backends see consumers" on public.event_consumers
     for select to authenticated using ((select private.is_service()));
 
+-- Events that a consumer could not handle and went past, kept until somebody sees to them. With the event itself: the log forgets
+-- it with its job.
+create table public.event_dead_letters (
+    consumer text not null references public.event_consumers (name) on delete cascade,
+    event_id bigint not null,
+    event jsonb not null,
+    attempts integer not null,
+    error text not null,
+    created_at timestamptz not null default clock_timestamp(),
+    primary key (consumer, event_id),
+    constraint event_dead_letters_attempts_range check (attempts between 1 and 1000000),
+    constraint event_dead_letters_error_length check (length(error) between 1 and 2000)
+);
+alter table public.event_dead_letters enable row level security;
+comment on table public.event_dead_letters is 'Events that consumers could not handle and went past.';
+comment on column public.event_dead_letters.event is 'The row of job_events.';
+comment on column public.event_dead_letters.error is 'Why the last attempt failed.';
+comment on constraint event_dead_letters_attempts_range on public.event_dead_letters is 'must be 1 to 1000000';
+comment on constraint event_dead_letters_error_length on public.event_dead_letters is 'must have 1 to 2000 characters';
+
+create index event_dead_letters_oldest on public.event_dead_letters (created_at);
+
+grant select on public.event_dead_letters to authenticated, service_role;
+create policy "Backends see dead letters" on public.event_dead_letters
+    for select to authenticated using ((select private.is_service()));
+
+create type public.event_dead_letter_page as (items public.event_dead_letters[], next_cursor text);
+comment on type public.event_dead_letter_page is 'One page of dead letters; next_cursor is null on the last.';
+
 create type public.event_consumer as (
     name text,
     cursor text,
@@ -641,6 +670,35 @@ $$;
 comment on function private.log_place is 'The place that a cursor of the log names.';
 grant execute on function private.log_place to anon, authenticated, service_role;
 
+-- An event of the log as far as it can be read; else not_found, also for one whose job was deleted meanwhile.
+create function private.told_event(event_id bigint)
+returns public.job_events
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    event public.job_events;
+begin
+    select * into event from public.job_events as events where events.id = told_event.event_id;
+    if not found then
+        perform private.fail(
+            'not_found',
+            format('There is no event %s.', coalesce(event_id::text, 'without an id')),
+            jsonb_build_object('event_id', event_id),
+            'The log forgets the events of a job that is deleted.'
+        );
+    end if;
+    if event.xid >= private.log_horizon() then
+        -- Something before it may yet be committed.
+        perform private.refuse_argument('event_id', 'must be of an event that read_events has told');
+    end if;
+    return event;
+end;
+$$;
+comment on function private.told_event is 'An event of the log as far as it can be read; else not_found.';
+grant execute on function private.told_event to authenticated, service_role;
+
 -- Become the one active instance of a consumer for the length of a lease, or go on being it. A new consumer begins
 -- at `start`: a cursor, or without one at the beginning of the log.
 create function public.acquire_event_consumer(
@@ -690,13 +748,14 @@ $$;
 comment on function public.acquire_event_consumer is 'Become the one active instance of a consumer. Backends only.';
 grant execute on function public.acquire_event_consumer to authenticated, service_role;
 
--- Say that all events up to a cursor are done with, and hold the lease on. Refused to who has lost the lease, and for a
--- place before the present one.
+-- Say that all events up to a cursor, or up to and with an event, are done with, and hold the lease on. Refused to who has lost the
+-- lease, and for a place before the present one.
 create function public.commit_event_consumer(
     name text,
     lease bigint,
     cursor text default null,
-    lease_time interval default '60 seconds'
+    lease_time interval default '60 seconds',
+    event_id bigint default null
 )
 returns public.event_consumer
 language plpgsql
@@ -705,27 +764,54 @@ as $$
 declare
     place record := private.log_place(cursor);
     consumer public.event_consumers := private.held_consumer(name, lease);
+    event public.job_events;
+begin
+    if event_id is not null then
+        if cursor is not null then
+            perform private.refuse_argument('event_id', 'cannot be given with a cursor');
+        end if;
+        event := private.told_event(event_id);
+        place.xid := event.xid;
+        place.id := event.id;
+    end if;
+    return private.commit_place(consumer, place.xid, place.id, lease_time);
+end;
+$$;
+comment on function public.commit_event_consumer is 'Commit a consumer''s place and hold its lease. Backends only.';
+grant execute on function public.commit_event_consumer to authenticated, service_role;
+
+-- Move a consumer, held and locked, on to a place; without one it stays. Its lease begins anew.
+create function private.commit_place(
+    consumer public.event_consumers,
+    place_xid xid8,
+    place_id bigint,
+    lease_time interval
+)
+returns public.event_consumer
+language plpgsql
+set search_path = ''
+as $$
 begin
     perform private.require_lease(lease_time);
-    if (place.xid, place.id) < (consumer.position_xid, consumer.position_id) then
+    if (place_xid, place_id) < (consumer.position_xid, consumer.position_id) then
         perform private.fail(
             'cursor_behind',
-            format('The consumer %s has committed a later place already.', name),
-            jsonb_build_object('name', name, 'committed_at', consumer.committed_at),
+            format('The consumer %s has committed a later place already.', consumer.name),
+            jsonb_build_object('name', consumer.name, 'committed_at', consumer.committed_at),
             'Use seek_event_consumer to go back on purpose.'
         );
     end if;
-    if cursor is not null then
-        consumer.position_xid := place.xid;
-        consumer.position_id := place.id;
+    if place_xid is not null then
+        consumer.position_xid := place_xid;
+        consumer.position_id := place_id;
         consumer.committed_at := clock_timestamp();
     end if;
     consumer.lease_expires_at := clock_timestamp() + lease_time;
     return private.keep_consumer(consumer);
 end;
 $$;
-comment on function public.commit_event_consumer is 'Commit a consumer''s place and hold its lease. Backends only.';
-grant execute on function public.commit_event_consumer to authenticated, service_role;
+comment on function private.commit_place is 'Move a consumer on and hold its lease.';
+grant execute on function private.commit_place to authenticated, service_role;
 
 -- A consumer, locked, if the caller holds this lease; else not_found or lease_lost.
 create function private.held_consumer(name text, lease bigint)
@@ -820,6 +906,143 @@ end;
 $$;
 comment on function public.delete_event_consumer is 'Forget a consumer. Backends only.';
 grant execute on function public.delete_event_consumer to authenticated, service_role;
+
+-- Dead letters --------------------------------------------------------------------------------
+
+-- Keep an event that a consumer could not handle, in place of what was kept of it before. Definer, like the next one: no role
+-- writes the table.
+create function private.keep_dead_letter(consumer text, event public.job_events, attempts integer, error text)
+returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    perform private.require_service();
+    insert into public.event_dead_letters (consumer, event_id, event, attempts, error)
+    values (consumer, event.id, to_jsonb(event), attempts, error)
+    on conflict on constraint event_dead_letters_pkey do update set
+        attempts = excluded.attempts,
+        error = excluded.error,
+        created_at = excluded.created_at;
+exception
+    when check_violation or not_null_violation then
+        perform private.refuse_arguments(private.row_problems('public.event_dead_letters', jsonb_build_object(
+            'attempts', attempts, 'error', error
+        )), sqlerrm);
+end;
+$$;
+comment on function private.keep_dead_letter is 'Keep an event that a consumer could not handle. Backends only.';
+grant execute on function private.keep_dead_letter to authenticated, service_role;
+
+-- Remove a dead letter; null when there is none.
+create function private.remove_dead_letter(consumer text, event_id bigint)
+returns public.event_dead_letters
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    removed public.event_dead_letters;
+begin
+    perform private.require_service();
+    delete from public.event_dead_letters as kept
+    where kept.consumer = remove_dead_letter.consumer and kept.event_id = remove_dead_letter.event_id
+    returning * into removed;
+    return removed;
+end;
+$$;
+comment on function private.remove_dead_letter is 'Remove a dead letter. Backends only.';
+grant execute on function private.remove_dead_letter to authenticated, service_role;
+
+-- Give an event up: keep it as a dead letter, with how often it was tried and why that failed, and commit it with all events before
+-- it. Both or neither, and refused to who has lost the lease.
+create function public.dead_letter_event(
+    name text,
+    lease bigint,
+    event_id bigint,
+    attempts integer,
+    error text,
+    lease_time interval default '60 seconds'
+)
+returns public.event_consumer
+language plpgsql
+set search_path = ''
+as $$
+declare
+    consumer public.event_consumers := private.held_consumer(name, lease);
+    event public.job_events := private.told_event(event_id);
+begin
+    perform private.keep_dead_letter(name, event, attempts, error);
+    return private.commit_place(consumer, event.xid, event.id, lease_time);
+end;
+$$;
+comment on function public.dead_letter_event is 'Keep an event as a dead letter and commit it. Backends only.';
+grant execute on function public.dead_letter_event to authenticated, service_role;
+
+-- The dead letters of a consumer, or of all, by consumer and event, a page at a time.
+create function public.list_event_dead_letters(
+    consumer text default null,
+    page_size integer default 50,
+    cursor text default null
+)
+returns public.event_dead_letter_page
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    place record;
+    rows public.event_dead_letters[];
+    last public.event_dead_letters;
+begin
+    perform private.require_service();
+    perform private.require_range('page_size', page_size, 1, 500);
+    place := private.cursor_place('event_dead_letters', list_event_dead_letters.cursor, 'text', 'bigint');
+    rows := array(
+        select letters
+        from public.event_dead_letters as letters
+        where (list_event_dead_letters.consumer is null or letters.consumer = list_event_dead_letters.consumer)
+            and (
+                list_event_dead_letters.cursor is null
+                or (letters.consumer, letters.event_id) > (place.value, place.id::bigint)
+            )
+        order by letters.consumer, letters.event_id
+        -- One more than asked for tells whether there is a next page.
+        limit list_event_dead_letters.page_size + 1
+    );
+    if cardinality(rows) <= page_size then
+        return (rows, null::text);
+    end if;
+    last := rows[page_size];
+    return (rows[1:page_size], private.cursor('event_dead_letters', to_jsonb(last.consumer), last.event_id::text));
+end;
+$$;
+comment on function public.list_event_dead_letters is 'A page of dead letters. Backends only.';
+grant execute on function public.list_event_dead_letters to authenticated, service_role;
+
+-- Throw a dead letter away: it was handled after all, or need not be.
+create function public.delete_event_dead_letter(consumer text, event_id bigint)
+returns public.event_dead_letters
+language plpgsql
+set search_path = ''
+as $$
+declare
+    removed public.event_dead_letters := private.remove_dead_letter(consumer, event_id);
+begin
+    if removed.event_id is null then
+        perform private.fail(
+            'not_found',
+            format('The consumer %s has no dead letter %s.', consumer, event_id),
+            jsonb_build_object('consumer', consumer, 'event_id', event_id),
+            'list_event_dead_letters tells which there are.'
+        );
+    end if;
+    return removed;
+end;
+$$;
+comment on function public.delete_event_dead_letter is 'Throw a dead letter away. Backends only.';
+grant execute on function public.delete_event_dead_letter to authenticated, service_role;
 
 -- Live --------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ insert into private.settings (name, value, description) values
     ('retention_days_url_access_logs', '90', 'Days that an access to a URL stays; null is for ever.'),
     ('retention_days_system_metrics', '7', 'Days that a value of a metric stays; null is for ever.'),
     ('retention_days_system_events', '90', 'Days that a system event stays; null is for ever.'),
+    ('retention_days_event_dead_letters', '90', 'Days that an event stays that a consumer gave up; null is for ever.'),
     ('retention_days_security_events', '365', 'Days that a security event stays; null is for ever.'),
     ('retention_days_rate_limits', '1', 'Days that a window of a rate limit stays after its end; null is for ever.');
 
@@ -156,6 +157,7 @@ begin
             ('public', 'url_access_logs', 'accessed_at'),
             ('public', 'system_metrics', 'recorded_at'),
             ('public', 'system_events', 'created_at'),
+            ('public', 'event_dead_letters', 'created_at'),
             ('public', 'security_events', 'created_at'),
             ('private', 'rate_limits', 'ends_at')
         ) as kept (schema_name, name, time_column)

@@ -26,6 +26,7 @@ insert into private.batch_functions (function) values
     ('read_system_events'), ('get_system_event_cursor'),
     ('get_metric_thresholds'), ('set_metric_threshold'), ('delete_metric_threshold'),
     ('read_job_events'), ('read_events'), ('get_event_cursor'), ('list_event_consumers'),
+    ('list_event_dead_letters'), ('delete_event_dead_letter'),
     ('claim_jobs'), ('heartbeat_jobs'), ('complete_job'), ('fail_job'), ('release_job'), ('pause_job'), ('resume_job'),
     ('get_queue_state'), ('pause_queue'), ('resume_queue'),
     ('get_job_statistics'), ('get_system_stats'), ('get_processing_metrics'),

@@ -64,6 +64,7 @@ from (
         ('job_claims', 'backends', 'job_id'),
         ('system_metrics', 'backends', 'select 5 from public.system_metrics where metric = ''load'''),
         ('event_consumers', 'backends', 'select 5 from public.event_consumers where name = ''listener'''),
+        ('event_dead_letters', 'backends', 'select 5 from public.event_dead_letters where consumer = ''listener'''),
         ('metric_thresholds', 'backends', 'select 5 from public.metric_thresholds where metric = ''load'''),
         ('system_events', 'backends', 'select distinct 5 from public.system_events'),
         ('job_stats_hourly', 'backends', 'select distinct 5 from public.job_stats_hourly'),

@@ -26,7 +26,7 @@ OWNERS: dict[str, tuple[str | None, str]] = {
 STATES = ("waiting", "claimed", "ended")
 
 BACKENDS = ("service_account", "admin", "service_key")
-"""Each has a consumer and a threshold of its own to delete."""
+"""Each has a consumer with a dead letter, and a threshold, of its own to delete."""
 
 # Deleted, not truncated: that is slow where there is little. What belongs to jobs goes with them.
 _EMPTY = """
@@ -42,6 +42,9 @@ _EMPTY = """
     delete from private.set_aside_facts;
     update private.settings set value = 'false' where name = 'queue_paused';
 """
+
+EVENT = 0
+"""An event that each backend's consumer can give up, or has given up already."""
 
 _OF_A_JOB = """
     insert into public.elements (id, job_id, type, text_content, element_order)
@@ -78,6 +81,12 @@ _OF_THE_PLATFORM = """
     insert into public.system_metrics (metric, value) values ('load', 2);
     insert into public.event_consumers (name, position_xid, position_id, lease, holder, lease_expires_at)
     select name, '0', 0, 1, 'instance', now() + interval '1 hour' from unnest({backends}::text[]) as name;
+    insert into public.job_events (id, job_id, user_id, seq, type, status, is_terminal, progress_percentage)
+    overriding system value
+    select {event}, id, user_id, 1000, 'job.progress', status, false, 0
+    from public.jobs where status = 'failed' limit 1;
+    insert into public.event_dead_letters (consumer, event_id, event, attempts, error)
+    select name, {event}, '{{}}', 1, 'broken' from unnest({backends}::text[]) as name;
     insert into public.metric_thresholds (metric, warning)
     select name, 1 from unnest({backends}::text[]) as name;
     insert into public.system_events (type, severity) values ('seen', 'info');
@@ -115,7 +124,7 @@ def create(session: Session) -> None:
     insert = sql.SQL(
         "insert into public.jobs (id, user_id, client_ip, output_format, width, height, metadata) values {};"
     ).format(sql.SQL(", ").join(jobs))
-    of_the_platform = sql.SQL(_OF_THE_PLATFORM).format(backends=list(BACKENDS))
+    of_the_platform = sql.SQL(_OF_THE_PLATFORM).format(backends=list(BACKENDS), event=EVENT)
     session.execute(sql.SQL("").join([sql.SQL(_EMPTY), insert, sql.SQL(_OF_A_JOB), of_the_platform]))
 
 

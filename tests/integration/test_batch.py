@@ -870,7 +870,7 @@ NOT_IN_BATCHES = {
     "run_batch",
     "check_rate_limit",
     *("acquire_event_consumer", "commit_event_consumer", "release_event_consumer"),
-    *("seek_event_consumer", "delete_event_consumer"),
+    *("seek_event_consumer", "delete_event_consumer", "dead_letter_event"),
     *("rescue_stalled_jobs", "cleanup_old_jobs", "cleanup_old_metrics", "enforce_data_retention"),
     *("verify_database_schema", "database_health", "refresh_job_statistics"),
 }

@@ -235,6 +235,151 @@ def test_commit__goes_forward_only_and_seek_back_on_purpose(log: Session) -> Non
         row(log, "commit_event_consumer", name="mailer", lease=lease, cursor=late)
 
 
+def test_commit__of_an_event_is_of_all_before_it(log: Session) -> None:
+    jobs = [new_job(log)["id"] for _ in range(3)]
+    events, _ = read_on(log)
+    lease = acquire(log)["lease"]
+
+    committed = row(log, "commit_event_consumer", name="mailer", lease=lease, event_id=events[1]["id"])
+
+    assert [event["job_id"] for event in read_on(log, committed["cursor"])[0]] == jobs[2:]
+    again = row(log, "commit_event_consumer", name="mailer", lease=lease, event_id=events[1]["id"])
+    assert again["cursor"] == committed["cursor"]
+    with refused("cursor_behind"):
+        row(log, "commit_event_consumer", name="mailer", lease=lease, event_id=events[0]["id"])
+    with refused("lease_lost"):
+        row(log, "commit_event_consumer", name="mailer", lease=lease - 1, event_id=events[2]["id"])
+
+
+def test_commit__of_an_event_that_is_gone_names_it(log: Session) -> None:
+    job_id = new_job(log)["id"]
+    (event,), cursor = read_on(log)
+    lease = acquire(log)["lease"]
+    row(log, "cancel_job", job_id=job_id)
+    row(log, "delete_job", job_id=job_id)
+
+    with refused("not_found") as refusal:
+        row(log, "commit_event_consumer", name="mailer", lease=lease, event_id=event["id"])
+
+    assert refusal.details["event_id"] == event["id"]
+    with refused("invalid_argument") as refusal:
+        row(log, "commit_event_consumer", name="mailer", lease=lease, event_id=event["id"], cursor=cursor)
+    assert refusal.problems == {"event_id": "cannot be given with a cursor"}
+    row(log, "commit_event_consumer", name="mailer", lease=lease, cursor=cursor)
+
+
+def test_event_that_is_ahead_of_the_readable_log__cannot_be_committed(
+    own_target: Target, log: Session
+) -> None:
+    """What an open transaction has written before it is still to come."""
+    lease = acquire(log)["lease"]
+    with own_target.connect() as slow, slow.transaction():
+        new_job(slow)
+        job_id = new_job(log)["id"]
+        (event,) = rows(log, "read_job_events", job_id=job_id)
+        for function, arguments in (
+            ("commit_event_consumer", {}),
+            ("dead_letter_event", {"attempts": 1, "error": "It broke."}),
+        ):
+            with refused("invalid_argument") as refusal:
+                row(log, function, name="mailer", lease=lease, event_id=event["id"], **arguments)
+            assert list(refusal.problems) == ["event_id"]
+
+
+# Dead letters
+
+
+def give_up(session: Session, event: dict[str, Any], lease: int, **arguments: Any) -> dict[str, Any]:
+    given = {"attempts": 8, "error": "It broke.", **arguments}
+    return row(session, "dead_letter_event", name="mailer", lease=lease, event_id=event["id"], **given)
+
+
+def test_dead_letter__is_kept_and_committed_at_once(log: Session) -> None:
+    job_id = new_job(log)["id"]
+    second = new_job(log)["id"]
+    events, _ = read_on(log)
+    lease = acquire(log)["lease"]
+
+    consumer = give_up(log, events[0], lease)
+
+    assert [event["job_id"] for event in read_on(log, consumer["cursor"])[0]] == [second]
+    row(log, "cancel_job", job_id=job_id)
+    row(log, "delete_job", job_id=job_id)
+    (letter,) = row(log, "list_event_dead_letters", consumer="mailer")["items"]
+    assert (letter["event"], letter["attempts"], letter["error"]) == (events[0], 8, "It broke.")
+    assert row(log, "delete_event_dead_letter", consumer="mailer", event_id=events[0]["id"]) == letter
+    with refused("not_found"):
+        row(log, "delete_event_dead_letter", consumer="mailer", event_id=events[0]["id"])
+
+
+def test_dead_letter__takes_the_lease_and_is_not_kept_without(log: Session) -> None:
+    new_job(log)
+    (event,), end = read_on(log)
+    lease = acquire(log)["lease"]
+
+    with refused("lease_lost"):
+        give_up(log, event, lease + 1)
+    row(log, "commit_event_consumer", name="mailer", lease=lease, cursor=end)
+    with refused("cursor_behind"):
+        give_up(log, event, lease)
+
+    assert row(log, "list_event_dead_letters")["items"] == []
+
+
+def test_dead_letter__of_an_event_given_up_again_is_the_newer_one(log: Session) -> None:
+    new_job(log)
+    (event,), _ = read_on(log)
+    give_up(log, event, acquire(log)["lease"], attempts=3)
+    row(log, "seek_event_consumer", name="mailer")
+    give_up(log, event, acquire(log)["lease"], attempts=2, error="Again.")
+
+    (letter,) = row(log, "list_event_dead_letters")["items"]
+
+    assert (letter["attempts"], letter["error"]) == (2, "Again.")
+
+
+def test_dead_letters__are_listed_in_pages_and_go_with_their_consumer(log: Session) -> None:
+    for _ in range(5):
+        new_job(log)
+    events, _ = read_on(log)
+    lease = acquire(log)["lease"]
+    for event in events:
+        give_up(log, event, lease)
+    acquire(log, name="archive")
+
+    listed: list[int] = []
+    cursor = None
+    while True:
+        page = row(log, "list_event_dead_letters", page_size=2, cursor=cursor)
+        listed += [letter["event_id"] for letter in page["items"]]
+        if (cursor := page["next_cursor"]) is None:
+            break
+
+    assert listed == [event["id"] for event in events]
+    assert row(log, "list_event_dead_letters", consumer="archive")["items"] == []
+    row(log, "delete_event_consumer", name="mailer")
+    assert row(log, "list_event_dead_letters")["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "argument"),
+    [
+        ({"attempts": 0}, "attempts"),
+        ({"attempts": None}, "attempts"),
+        ({"error": ""}, "error"),
+        ({"error": None}, "error"),
+        ({"error": "x" * 2001}, "error"),
+        ({"lease_time": timedelta(0)}, "lease"),
+    ],
+)
+def test_dead_letter__names_a_bad_argument(log: Session, arguments: dict[str, Any], argument: str) -> None:
+    new_job(log)
+    (event,), _ = read_on(log)
+    with refused("invalid_argument") as refusal:
+        give_up(log, event, acquire(log)["lease"], **arguments)
+    assert list(refusal.problems) == [argument]
+
+
 def test_consumers__are_listed_and_forgotten(log: Session) -> None:
     acquire(log)
     acquire(log, name="archive")

@@ -309,7 +309,15 @@ def fill(database: Database, days: float) -> None:
     )
     database.execute("select private.take_from_limit('test', 1, '1 hour')")
     database.execute("select log_security_event('test'), private.record_system_event('test', 'info')")
+    database.execute(
+        "insert into event_consumers (name, position_xid, position_id) values ('test', '999999999', 0)"
+    )
+    database.execute(
+        "insert into event_dead_letters (consumer, event_id, event, attempts, error) "
+        "values ('test', 1, '{}', 1, 'It broke.')"
+    )
     for query in (
+        "update event_dead_letters set created_at = now() - make_interval(secs => 86400 * %s)",
         "update security_events set created_at = now() - make_interval(secs => 86400 * %s)",
         "update system_events set created_at = now() - make_interval(secs => 86400 * %s)",
         "update private.rate_limits set ends_at = now() - make_interval(secs => 86400 * %s)",
@@ -323,8 +331,12 @@ def test_enforce_data_retention__holds_each_table_to_its_setting(alone: Database
     fill(alone, 50)
 
     assert retained(alone) == {"jobs": (1, False), "system_metrics": (1, False), "rate_limits": (1, False)}
-    alone.execute("update private.settings set value = '49.5' where name like 'retention_days_s%'")
-    assert retained(alone) == {"system_events": (1, False), "security_events": (1, False)}
+    alone.execute("update private.settings set value = '49.5' where name ~ '^retention_days_[se]'")
+    assert retained(alone) == {
+        "system_events": (1, False),
+        "event_dead_letters": (1, False),
+        "security_events": (1, False),
+    }
     assert retained(alone) == {}
 
 
@@ -378,6 +390,7 @@ def test_enforce_data_retention__reaches_what_the_workers_log(alone: Database) -
         "url_access_logs",
         "system_metrics",
         "system_events",
+        "event_dead_letters",
         "security_events",
         "rate_limits",
     }

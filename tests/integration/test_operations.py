@@ -57,6 +57,7 @@ NOT_IN_BATCHES = {
     "release_event_consumer": _EXCLUSIVE,
     "seek_event_consumer": _EXCLUSIVE,
     "delete_event_consumer": _EXCLUSIVE,
+    "dead_letter_event": _EXCLUSIVE,
     "check_rate_limit": "a refused batch would take its count back",
     "rescue_stalled_jobs": _OWN_PACE,
     "refresh_job_statistics": _OWN_PACE,
@@ -383,6 +384,28 @@ async def test_consumers__keep_their_place_for_one_at_a_time(client: AnyClient) 
     assert (busy.value.error, behind.value.error) == ("consumer_busy", "cursor_behind")
     assert (committed.cursor, committed.committed_at is not None) == (after, True)
     assert (sought.cursor, (await done(client.consumers.delete(name))).holder) == (start, None)
+
+
+async def test_consumers__commit_events_and_give_some_up(client: AnyClient) -> None:
+    name = f"test.{uuid4()}"
+    user_id = uuid4()
+    held = await done(client.consumers.acquire(name, "one", start=await done(client.events.cursor())))
+    for _ in range(3):
+        await done(client.jobs.create("mp4", 64, 64, user_id=user_id))
+    events = (await done(client.events.read_all(after=held.cursor, user_id=user_id))).items
+
+    committed = await done(client.consumers.commit(name, held.lease, event_id=events[0].id, lease_time=HOUR))
+    await done(client.consumers.dead_letter(name, held.lease, events[1].id, 8, "It broke.", lease_time=HOUR))
+    page = await done(client.consumers.dead_letters(name, page_size=1))
+    after = (await done(client.consumers.acquire(name, "one"))).cursor
+
+    assert committed.lease_expires_at > datetime.now(UTC) + timedelta(minutes=55)
+    (letter,) = page.items
+    assert (letter.consumer, letter.event, letter.attempts, letter.error) == (name, events[1], 8, "It broke.")
+    assert (await done(client.events.read_all(after=after, user_id=user_id))).items == events[2:]
+    assert await done(client.consumers.discard(name, letter.event_id)) == letter
+    with pytest.raises(NotFound):
+        await done(client.consumers.discard(name, letter.event_id))
 
 
 async def test_storage__is_logged_and_reported(client: AnyClient) -> None:

@@ -9,11 +9,13 @@ from uuid import UUID
 
 from reelbase import (
     AnyJobEvent,
+    AsyncConsumer,
     AsyncReelbase,
     AsyncRunningJob,
     AttemptFailed,
     ClaimedJob,
     ClaimState,
+    Consumer,
     DatabaseHealth,
     Element,
     ElementAdded,
@@ -21,6 +23,7 @@ from reelbase import (
     ElementRemoved,
     ElementSpec,
     EventConsumer,
+    EventDeadLetter,
     EventPage,
     Handle,
     HealthReport,
@@ -186,6 +189,8 @@ def services(client: Reelbase, job_id: UUID, element: ElementSpec, job: JobSpec)
     assert_type(client.events.cursor(), str)
     assert_type(client.consumers.acquire("billing", "host-1"), EventConsumer)
     assert_type(client.consumers.list(), list[EventConsumer])
+    assert_type(client.consumers.dead_letters().items, tuple[EventDeadLetter, ...])
+    assert_type(client.events.consumer("billing"), Consumer)
     assert_type(client.storage.log(StorageOperationType.UPLOAD, "videos", "a.mp4"), StorageOperation)
     assert_type(client.access.log(job_id, "https://example.com"), UrlAccess)
     assert_type(client.access.grouped_by("day"), list[UrlAccessGroup])
@@ -209,6 +214,11 @@ async def asynchronous(client: AsyncReelbase, job_id: UUID, element: ElementSpec
         assert_type(element_, Element)
     async for logged in client.events.read_all():
         narrowed(logged)
+    consumer = client.events.consumer("billing")
+    _ = assert_type(consumer, AsyncConsumer)
+    async for told in consumer:
+        narrowed(told)
+        await consumer.commit(told)
     async for job in await client.jobs.list():
         assert_type(job, Job)
     assert_type(await getting, Job)

@@ -10,15 +10,18 @@ from datetime import timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from uuid import UUID
 
 import typer
 
 from reelbase.client import AsyncReelbase
 from reelbase.errors import ConfigurationError, ReelbaseError
-from reelbase.models import HealthReport, HealthStatus
+from reelbase.models import EventType, HealthReport, HealthStatus, JobStatus
+from reelbase.models.base import OpenEnum
 from reelbase.settings import KeyName
 
 T = TypeVar("T")
+E = TypeVar("E", bound=OpenEnum)
 
 app = typer.Typer(
     name="reelbase",
@@ -79,8 +82,7 @@ def worker(
     from reelbase.worker.pipeline import Workplace  # noqa: PLC0415  # needs the extra worker
     from reelbase.worker.worker import Worker  # noqa: PLC0415
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    _log_from(logging.INFO)
     check_directory(output_dir)
     workplace = Workplace(output_dir, tuple(allow_dir or ()), time_limit=time_limit)
 
@@ -89,6 +91,136 @@ def worker(
             await Worker(client, workplace, name=name, lease=timedelta(seconds=lease)).run(max_jobs)
 
     run_async(work())
+
+
+_Consumer = Annotated[str, typer.Option(help="The name under which the place in the log is kept.")]
+_Command = Annotated[
+    str | None, typer.Option("--exec", help="Run this in the shell for each event, its JSON on stdin.")
+]
+_Webhook = Annotated[
+    str | None, typer.Option(help="POST each event there, signed with REELBASE_WEBHOOK_SECRET.")
+]
+_Attempts = Annotated[int, typer.Option(min=1, max=1000, help="Attempts after which an event is given up.")]
+_Timeout = Annotated[float, typer.Option(min=0.1, max=86400, help="Seconds that one attempt may take.")]
+
+
+@app.command()
+def listen(
+    *,
+    consumer: _Consumer,
+    command: _Command = None,
+    webhook: _Webhook = None,
+    types: Annotated[
+        list[str] | None, typer.Option(help="Only events of this type; several with commas, or repeated.")
+    ] = None,
+    status: Annotated[
+        list[str] | None, typer.Option(help="Only events after which the job has this status; likewise.")
+    ] = None,
+    user: Annotated[UUID | None, typer.Option(help="Only events of this user's jobs.")] = None,
+    start: Annotated[
+        str, typer.Option(help="Where a new consumer begins: beginning, now or a cursor.")
+    ] = "beginning",
+    attempts: _Attempts = 8,
+    timeout: _Timeout = 30,
+    lease: Annotated[
+        float,
+        typer.Option(min=1, max=86400, help="Seconds of silence after which another instance takes over."),
+    ] = 60,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Only tell what goes wrong.")] = False,
+) -> None:
+    """Deliver each event to a command or a webhook, in order, from where the consumer stopped last.
+
+    An event that fails holds back those after it until it is delivered or, as a dead letter, given up.
+    """
+    from reelbase.cli import listen as listening  # noqa: PLC0415  # most commands need none of it
+
+    _log_from(logging.WARNING if quiet else logging.INFO)
+    target = listening.Target(*_either(command, webhook), timeout, attempts)
+    kinds, states = _chosen(EventType, types, "--types"), _chosen(JobStatus, status, "--status")
+
+    async def work() -> None:
+        async with AsyncReelbase.from_env() as client:
+            reader = client.events.consumer(
+                consumer,
+                types=kinds,
+                user_id=user,
+                status=states,
+                start=start,
+                lease_time=timedelta(seconds=lease),
+            )
+            await listening.listen(reader, target, start, _say_nothing if quiet else typer.echo)
+
+    run_async(work())
+
+
+@app.command()
+def dead_letters(
+    *,
+    consumer: _Consumer,
+    redeliver: Annotated[
+        list[str] | None,
+        typer.Option(help="Deliver this one by --exec or --webhook: the id of its event, or all."),
+    ] = None,
+    discard: Annotated[
+        list[str] | None, typer.Option(help="Throw this one away: the id of its event, or all.")
+    ] = None,
+    command: _Command = None,
+    webhook: _Webhook = None,
+    attempts: _Attempts = 1,
+    timeout: _Timeout = 30,
+) -> None:
+    """List the events that a consumer has given up, deliver them after all, or throw them away.
+
+    Exit code 1 when one could not be delivered: it stays.
+    """
+    from reelbase.cli import dead_letters as letters  # noqa: PLC0415  # most commands need none of it
+    from reelbase.cli.listen import Target  # noqa: PLC0415
+
+    _log_from(logging.INFO)
+    if redeliver and discard:
+        raise typer.BadParameter("--redeliver and --discard exclude each other.")
+    if not redeliver and (command or webhook):
+        raise typer.BadParameter("Say with --redeliver what is to be delivered.")
+    target = Target(*_either(command, webhook), timeout, attempts) if redeliver else None
+
+    async def work() -> bool:
+        async with AsyncReelbase.from_env() as client:
+            kept = letters.DeadLetters(client, consumer, typer.echo)
+            if target is not None:
+                return await kept.redeliver(redeliver or (), target)
+            if discard:
+                return await kept.discard(discard)
+            return await kept.show()
+
+    if not run_async(work()):
+        raise typer.Exit(1)
+
+
+def _either(command: str | None, webhook: str | None) -> tuple[str | None, str | None]:
+    if (command is None) == (webhook is None):
+        raise typer.BadParameter("Give either --exec or --webhook.")
+    return command, webhook
+
+
+def _chosen(kind: type[E], given: list[str] | None, option: str) -> list[E] | None:
+    """The members that are named. Raises BadParameter for what is none."""
+    names = [name.strip() for each in given or () for name in each.split(",") if name.strip()]
+    known = [member.value for member in kind]
+    for name in names:
+        if name not in known:
+            raise typer.BadParameter(f"{option}: {name} is none of {', '.join(known)}.")
+    return [kind(name) for name in names] or None
+
+
+def _say_nothing(_: str) -> None:
+    pass
+
+
+def _log_from(level: int) -> None:
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
+    # Single calls are of interest when they are slow or fail; one that ends with the command is neither.
+    for calls in ("httpx", "reelbase.calls"):
+        logging.getLogger(calls).setLevel(logging.WARNING)
 
 
 @app.command()

@@ -30,7 +30,7 @@ class AsyncHttpTransport:
 
     def __init__(self, url: str) -> None:
         self._address = address(url)
-        self._session = Lazy(lambda: _session(url))
+        self._session = Lazy(lambda: new_session(url))
 
     @property
     def opened(self) -> bool:
@@ -98,7 +98,8 @@ def _is_broken_off(error: Exception) -> bool:
     return isinstance(error, TransferEncodingError | ContentLengthError)
 
 
-def _session(url: str) -> aiohttp.ClientSession:
+def new_session(url: str) -> aiohttp.ClientSession:
+    """A session for one host: through the environment's proxy, under our name, without cookies."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(keepalive_timeout=IDLE_SECONDS),
         cookie_jar=aiohttp.DummyCookieJar(),

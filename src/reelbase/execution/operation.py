@@ -4,8 +4,8 @@ A service's method builds a Call; `@operation` makes it a method that carries th
 client that the service belongs to. The mode is a type parameter of the service, so type checkers see
 `client.jobs.get(id)` as `Job` on `Reelbase`, as an awaitable of `Job` on `AsyncReelbase`, and as a
 `Handle[Job]` on a batch.
-`@listing` does the same for lists, which come in pages, `@stream` for methods that follow events; a batch has
-no streams.
+`@listing` does the same for lists, which come in pages, `@stream` for methods that follow events,
+`@consumption` for those that do under a lease; a batch has neither.
 """
 
 from collections.abc import Callable, Coroutine
@@ -15,6 +15,8 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 from reelbase.execution.call import Call
 from reelbase.execution.handle import Handle
 from reelbase.execution.paging import AsyncListing, L, paged
+from reelbase.realtime.consumer import AsyncConsumer, Consumer
+from reelbase.realtime.consumption import Consumption
 from reelbase.realtime.stream import AsyncEventStream, EventStream
 from reelbase.realtime.watch import Subject
 
@@ -112,5 +114,30 @@ class stream(Generic[P]):  # noqa: N801  # used as a decorator, named like one
         @wraps(self.build)
         def method(*args: P.args, **kwargs: P.kwargs) -> Any:
             return instance._follow(self.build(instance, *args, **kwargs))  # noqa: SLF001  # friends
+
+        return method
+
+
+class consumption(Generic[P]):  # noqa: N801  # used as a decorator, named like one
+    """A method that builds a Consumption, to be followed under a lease."""
+
+    def __init__(self, build: Callable[Concatenate[Any, P], Consumption]) -> None:
+        self.build = build
+        self.__doc__ = build.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: Service[Sync], owner: type) -> Callable[P, Consumer]: ...
+    @overload
+    def __get__(self, instance: Service[Async], owner: type) -> Callable[P, AsyncConsumer]: ...
+    def __get__(self, instance: Service[Any] | None, owner: type) -> Any:
+        if instance is None:
+            return self
+
+        @wraps(self.build)
+        def method(*args: P.args, **kwargs: P.kwargs) -> Any:
+            follow: Callable[[Any], Any] = instance._follow  # noqa: SLF001  # friends
+            return follow(self.build(instance, *args, **kwargs))
 
         return method

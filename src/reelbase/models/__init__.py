@@ -18,6 +18,7 @@ from reelbase.models.analytics import (
     SystemStats,
 )
 from reelbase.models.base import Model, Page
+from reelbase.models.consumer import EventDeadLetter, EventDeadLetterPage
 from reelbase.models.element import Element, ElementPage, ElementSpec, ElementState, ElementType, FitMode
 from reelbase.models.event import (
     AnyJobEvent,
@@ -105,6 +106,8 @@ __all__ = [
     "ElementType",
     "ElementUpdated",
     "EventConsumer",
+    "EventDeadLetter",
+    "EventDeadLetterPage",
     "EventPage",
     "EventType",
     "FitMode",

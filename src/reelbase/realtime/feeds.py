@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 
 from reelbase.models import JobEvent
 from reelbase.realtime.clock import Clock
+from reelbase.realtime.consumer import AsyncConsumer
+from reelbase.realtime.consumption import Consumption
 from reelbase.realtime.endpoint import LivePath, RealtimeEndpoint
 from reelbase.realtime.hub import Hub
 from reelbase.realtime.logs import JobLog, WholeLog
@@ -31,7 +33,7 @@ class Feeds:
         clock = clock or Clock()
         self._hub = Hub(endpoint, clock)
         self._around = Surroundings(self._hub, carry, clock, live == "broadcast", seen)
-        self._streams: weakref.WeakSet[AsyncEventStream] = weakref.WeakSet()
+        self._streams: weakref.WeakSet[AsyncEventStream | AsyncConsumer] = weakref.WeakSet()
         self._guests: weakref.WeakSet[Feeds] = weakref.WeakSet()
         if host is not None:
             host._guests.add(self)  # noqa: SLF001  # of the same class
@@ -40,6 +42,16 @@ class Feeds:
     def in_use(self) -> bool:
         """Whether there is anything to close."""
         return bool(self._streams) or self._hub.sockets > 0
+
+    def follow(self, what: Subject | Consumption) -> AsyncEventStream | AsyncConsumer:
+        return self.consume(what) if isinstance(what, Consumption) else self.open(what)
+
+    def consume(self, consumption: Consumption) -> AsyncConsumer:
+        """A consumer; nothing is asked for before it is opened."""
+        around = self._around
+        consumer = AsyncConsumer(consumption, around.carry, lambda: self.nudges("job_events"), around.seen)
+        self._streams.add(consumer)
+        return consumer
 
     def open(self, subject: Subject) -> AsyncEventStream:
         """A stream; nothing connects before its first event is waited for."""

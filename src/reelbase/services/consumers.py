@@ -3,15 +3,15 @@
 from datetime import timedelta
 
 from reelbase.execution.call import Call
-from reelbase.execution.operation import M, Service, operation
-from reelbase.models import EventConsumer
+from reelbase.execution.operation import M, Service, listing, operation
+from reelbase.models import EventConsumer, EventDeadLetter, EventDeadLetterPage
 
 
 class Consumers(Service[M]):
     """Named readers of the whole log that keep their place in the database. For backends.
 
     One instance of a consumer at a time holds its lease, 60 seconds unless told otherwise, and reads on
-    with `client.events.read_all(after=consumer.cursor)`.
+    with `client.events.read_all(after=consumer.cursor)`. `client.events.consumer` does all of that.
     """
 
     @operation
@@ -42,15 +42,24 @@ class Consumers(Service[M]):
         lease: int,
         *,
         cursor: str | None = None,
+        event_id: int | None = None,
         lease_time: timedelta | None = None,
     ) -> Call[EventConsumer]:
-        """Say that all events up to a cursor are done with, and hold the lease on; without one, only that.
+        """Say that all events up to a cursor, or up to and with an event, are done with, and hold the lease
+        on; without either, only that.
 
-        Raises LeaseLost, and Conflict (`cursor_behind`) for a place before the committed one.
+        Raises LeaseLost, Conflict (`cursor_behind`) for a place before the committed one, and NotFound for
+        an event that is gone with its job.
         """
         return Call(
             "commit_event_consumer",
-            {"name": name, "lease": lease, "cursor": cursor, "lease_time": lease_time},
+            {
+                "name": name,
+                "lease": lease,
+                "cursor": cursor,
+                "lease_time": lease_time,
+                "event_id": event_id,
+            },
             EventConsumer,
             idempotent=True,
         )
@@ -74,3 +83,49 @@ class Consumers(Service[M]):
     def list(self) -> Call[list[EventConsumer]]:
         """All consumers with their places."""
         return Call("list_event_consumers", {}, list[EventConsumer], reads=("consumers",))
+
+    @operation
+    def dead_letter(
+        self,
+        name: str,
+        lease: int,
+        event_id: int,
+        attempts: int,
+        error: str,
+        *,
+        lease_time: timedelta | None = None,
+    ) -> Call[EventConsumer]:
+        """Give an event up: keep it, with how often it was tried and why that failed, and commit it.
+
+        Both or neither. Raises what `commit` raises.
+        """
+        return Call(
+            "dead_letter_event",
+            {
+                "name": name,
+                "lease": lease,
+                "event_id": event_id,
+                "attempts": attempts,
+                "error": error,
+                "lease_time": lease_time,
+            },
+            EventConsumer,
+            idempotent=True,
+        )
+
+    @listing
+    def dead_letters(
+        self, name: str | None = None, *, page_size: int = 50, cursor: str | None = None
+    ) -> Call[EventDeadLetterPage]:
+        """One page of the events that a consumer, or any, has given up, by consumer and event."""
+        return Call(
+            "list_event_dead_letters",
+            {"consumer": name, "page_size": page_size, "cursor": cursor},
+            EventDeadLetterPage,
+            reads=("consumers",),
+        )
+
+    @operation
+    def discard(self, name: str, event_id: int) -> Call[EventDeadLetter]:
+        """Throw a dead letter away: it was handled after all, or need not be. Raises NotFound."""
+        return Call("delete_event_dead_letter", {"consumer": name, "event_id": event_id}, EventDeadLetter)

@@ -1,11 +1,13 @@
 """Operations on the event log."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from uuid import UUID
 
 from reelbase.execution.call import Call
-from reelbase.execution.operation import M, Service, listing, operation, stream
+from reelbase.execution.operation import M, Service, consumption, listing, operation, stream
 from reelbase.models import AnyJobEvent, EventPage, EventType, JobStatus
+from reelbase.realtime.consumption import LEASE_TIME, Consumption, this_instance
 from reelbase.realtime.watch import Tail
 
 
@@ -88,4 +90,35 @@ class Events(Service[M]):
             None if types is None else frozenset(types),
             user_id,
             None if status is None else frozenset(status),
+        )
+
+    @consumption
+    def consumer(
+        self,
+        name: str,
+        *,
+        types: Iterable[EventType] | None = None,
+        user_id: UUID | None = None,
+        status: Iterable[JobStatus] | None = None,
+        start: str = "beginning",
+        holder: str | None = None,
+        lease_time: timedelta = LEASE_TIME,
+        wait: bool = True,
+    ) -> Consumption:
+        """The log told under a name that keeps its place, to one instance at a time. For backends.
+
+        A new consumer begins at `start`: `beginning`, `now` or a cursor. An instance that falls silent for
+        `lease_time`, 1 second to a day, is replaced by the next one; one with the same `holder` takes over
+        at once. While another one is active, opening it waits; with `wait=False` it raises Conflict
+        (`consumer_busy`).
+        """
+        return Consumption(
+            name,
+            types=None if types is None else tuple(types),
+            user_id=user_id,
+            status=None if status is None else tuple(status),
+            start=start,
+            holder=holder or this_instance(),
+            lease_time=lease_time,
+            wait=wait,
         )

@@ -30,6 +30,8 @@ CHANGES_NOTHING_CACHED = {
     "release_event_consumer",
     "seek_event_consumer",
     "delete_event_consumer",
+    "dead_letter_event",
+    "delete_event_dead_letter",
 }
 
 EXAMPLES = {

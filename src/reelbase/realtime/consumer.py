@@ -1,0 +1,358 @@
+"""Consumers: the log told to one instance at a time, from where it has committed."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from concurrent.futures import CancelledError
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from reelbase.errors import LeaseLost, ReelbaseError
+from reelbase.models import AnyJobEvent, EventConsumer, EventPage, JobEvent
+from reelbase.realtime.background import BackgroundLoop
+from reelbase.realtime.backoff import backoff
+from reelbase.realtime.consumption import Consumption
+from reelbase.realtime.lease import Lease, acquire
+from reelbase.realtime.nudges import Nudges
+from reelbase.realtime.stream import Carry
+from reelbase.realtime.told import Told
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+_SHORTEST_BEAT = 0.05
+_LONGEST_BEAT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Holding:
+    """A lease with what lives as long as it does."""
+
+    lease: Lease
+    nudges: Nudges
+    ending: contextlib.AsyncExitStack
+
+
+class AsyncConsumer:
+    """A named reader of the log of all jobs; `async with` makes it the one active instance.
+
+    Iterating tells each event in the order of the log, without end, from the committed place on; `commit`
+    says up to where all is done. `run` does both for a handler. What was told and not committed is told
+    again, to the next instance or after the next start: at least once.
+
+    Outages of any length are waited out. Iterating raises LeaseLost when others took the lease, or
+    `client.consumers.seek` ended it.
+    """
+
+    def __init__(
+        self,
+        consumption: Consumption,
+        carry: Carry,
+        nudges: Callable[[], AbstractAsyncContextManager[Nudges]],
+        seen: Callable[[JobEvent], Awaitable[None]] | None = None,
+    ) -> None:
+        """`nudges` tell when the log is worth reading; `seen` is awaited before an event is told."""
+        self._consumption = consumption
+        self._carry = carry
+        self._nudges = nudges
+        self._seen = seen
+        self._holding: _Holding | None = None
+        self._stopped = asyncio.Event()
+        self._delays = backoff()
+        self._losses = backoff(1.0, 5.0)
+        self._beat = _SHORTEST_BEAT
+
+    @property
+    def name(self) -> str:
+        return self._consumption.name
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this is the active instance, as far as it knows."""
+        return self._holding is not None
+
+    @property
+    def state(self) -> EventConsumer:
+        """The consumer as it was when it was acquired, or something was committed last."""
+        return self._held().lease.row
+
+    async def __aenter__(self) -> Self:
+        await self._open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> AnyJobEvent:
+        while not self._stopped.is_set():
+            holding = self._held()
+            lease = holding.lease
+            if lease.lost.done():
+                lease.lost.result()
+            if not lease.is_certain:
+                await self._unless_over(lease.certain())
+            elif (event := lease.told.ahead) is not None:
+                if self._seen is not None:
+                    await self._seen(event)
+                lease.told.tell()
+                return event
+            else:
+                await self._read_on(lease.told, holding.nudges)
+        raise StopAsyncIteration
+
+    async def commit(self, event: JobEvent) -> None:
+        """Say that the event and all before it are done with. Returns when that is so.
+
+        One that is committed already changes nothing. Raises LeaseLost.
+        """
+        await self._held().lease.commit(event.id)
+
+    async def dead_letter(self, event: JobEvent, *, attempts: int, error: str) -> None:
+        """Give the event up: keep it with the reason, and commit it with all before it. Raises LeaseLost.
+
+        `client.consumers.dead_letters` lists what is kept.
+        """
+        await self._held().lease.bury(event.id, attempts, error)
+
+    async def run(self, handler: Callable[[AnyJobEvent], Awaitable[object]]) -> None:
+        """Handle each event, and commit it when the handler has returned; until cancelled or stopped.
+
+        Commits are gathered: after 100 events or a second, whichever is first, and whenever no event
+        waits. What the handler raises ends this, its event uncommitted. When the lease is lost, the handler
+        is cancelled, and the consumer acquired again.
+        """
+        async with self._opened():
+            while True:
+                try:
+                    event = await self.next_handed()
+                except StopAsyncIteration:
+                    return
+                lease = self._held().lease
+                try:
+                    await _raced(handler(event), lease.lost)
+                except LeaseLost:
+                    # The handler may have lost a lease of its own: that of a job.
+                    if not lease.lost.done():
+                        raise
+                else:
+                    self.handled(event)
+
+    def stop(self) -> None:
+        """End the iteration, or `run`, when the event at hand is done with."""
+        self._stopped.set()
+
+    async def aclose(self) -> None:
+        """Commit what `run` has handled, and give the lease up; iterating ends. Harmless when done twice."""
+        self.stop()
+        await self._close()
+
+    async def next_handed(self) -> AnyJobEvent:
+        """The next event, however often the lease is lost. For `run`."""
+        while True:
+            try:
+                return await anext(self)
+            except LeaseLost as error:
+                logger.warning("Consumer %s: acquiring it again. %s", self.name, error)
+            await self._close()
+            # Two instances that call themselves the same would take it from each other at once.
+            await self._unless_over(asyncio.sleep(next(self._losses)))
+            await self._open()
+
+    def handled(self, event: JobEvent) -> None:
+        """Have the event committed soon, with all before it, unless this was closed meanwhile. For `run`."""
+        if self._holding is not None:
+            lease = self._holding.lease
+            lease.note(event.id, soon=lease.told.ahead is None)
+
+    @contextlib.asynccontextmanager
+    async def _opened(self) -> AsyncIterator[None]:
+        if self._holding is not None:
+            yield
+            return
+        async with self:
+            yield
+
+    async def _open(self) -> None:
+        if self._holding is not None:
+            raise RuntimeError(f"The consumer {self.name} is open already.")
+        lease = await self._unless_over(acquire(self._carry, self._consumption))
+        if lease is None:
+            return
+        async with contextlib.AsyncExitStack() as ending:
+            ending.push_async_callback(lease.end)
+            keeping = asyncio.create_task(lease.keep(), name=f"reelbase-consumer-{self.name}")
+            ending.push_async_callback(_ended, keeping)
+            nudges = await ending.enter_async_context(self._nudges())
+            self._holding = _Holding(lease, nudges, ending.pop_all())
+
+    async def _close(self) -> None:
+        holding, self._holding = self._holding, None
+        if holding is not None:
+            await holding.ending.aclose()
+
+    def _held(self) -> _Holding:
+        if self._holding is None:
+            raise RuntimeError(f"The consumer {self.name} is not open: use it as a context manager.")
+        return self._holding
+
+    async def _read_on(self, told: Told, nudges: Nudges) -> None:
+        """Read the next page; when there is none yet, or the database is away, wait for a while."""
+        try:
+            page: EventPage | None = await self._unless_over(
+                self._carry(self._consumption.reading(told.cursor))
+            )
+        except ReelbaseError as error:
+            if not error.transient:
+                raise
+            logger.warning("Consumer %s: the log cannot be read now: %s", self.name, error)
+            await self._unless_over(asyncio.sleep(next(self._delays)))
+            return
+        if page is None:
+            return
+        self._delays = backoff()
+        told.take(page)
+        if page.items or page.more:
+            self._beat = _SHORTEST_BEAT
+        else:
+            await self._wait(nudges)
+
+    async def _wait(self, nudges: Nudges) -> None:
+        """Wait for something to be written.
+
+        What a nudge tells of can be read when all transactions before it have ended: soon, mostly.
+        """
+        nudged = await self._unless_over(nudges.wait(self._beat))
+        self._beat = _SHORTEST_BEAT if nudged else min(self._beat * 2, _LONGEST_BEAT)
+
+    async def _unless_over(self, work: Awaitable[T]) -> T | None:
+        """What the work returns; None when this is stopped first. Raises what ended the lease."""
+        ends = [] if self._holding is None else [self._holding.lease.lost]
+        stopped = asyncio.ensure_future(self._stopped.wait())
+        try:
+            return await _raced(work, *ends, stopped)
+        finally:
+            stopped.cancel()
+
+
+async def _raced(work: Awaitable[T], *ends: asyncio.Future[Any]) -> T | None:
+    """What the work returns, unless one of the ends comes first: then its result, or what it raises."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task, *ends}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        for end in ends:
+            if end.done():
+                end.result()
+        return None
+    finally:
+        await _ended(task)
+
+
+async def _ended(task: asyncio.Future[Any]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+class Consumer:
+    """The same for synchronous code: the lease is held, and the log read, in the client's background thread.
+
+    A handler runs in the caller's thread. It is not cancelled when the lease is lost: the events that it is
+    then told begin with those that are not committed.
+    """
+
+    def __init__(self, consumer: AsyncConsumer, loop: BackgroundLoop) -> None:
+        self._consumer = consumer
+        self._loop = loop
+
+    @property
+    def name(self) -> str:
+        return self._consumer.name
+
+    @property
+    def state(self) -> EventConsumer:
+        """The consumer as it was when it was acquired, or something was committed last."""
+        return self._consumer.state
+
+    def __enter__(self) -> Self:
+        self._loop.run(self._consumer.__aenter__())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> AnyJobEvent:
+        return self._next(self._consumer.__anext__)
+
+    def _next(self, following: Callable[[], Coroutine[Any, Any, AnyJobEvent]]) -> AnyJobEvent:
+        try:
+            return self._loop.run(following())
+        except (StopAsyncIteration, CancelledError):
+            # Cancelled: the client was closed by another thread, and its consumers end with it.
+            raise StopIteration from None
+
+    def commit(self, event: JobEvent) -> None:
+        """Say that the event and all before it are done with. Returns when that is so.
+
+        One that is committed already changes nothing. Raises LeaseLost.
+        """
+        self._loop.run(self._consumer.commit(event))
+
+    def dead_letter(self, event: JobEvent, *, attempts: int, error: str) -> None:
+        """Give the event up: keep it with the reason, and commit it with all before it. Raises LeaseLost.
+
+        `client.consumers.dead_letters` lists what is kept.
+        """
+        self._loop.run(self._consumer.dead_letter(event, attempts=attempts, error=error))
+
+    def run(self, handler: Callable[[AnyJobEvent], object]) -> None:
+        """Handle each event, and commit it when the handler has returned; until stopped.
+
+        Commits are gathered: after 100 events or a second, whichever is first, and whenever no event
+        waits. What the handler raises ends this, its event uncommitted. When the lease is lost, the consumer
+        is acquired again.
+        """
+        opened = not self._consumer.is_open
+        try:
+            if opened:
+                self.__enter__()
+            while True:
+                try:
+                    event = self._next(self._consumer.next_handed)
+                except StopIteration:
+                    return
+                handler(event)
+                self._loop.run(self._handled(event))
+        finally:
+            if opened:
+                self.close()
+
+    async def _handled(self, event: JobEvent) -> None:
+        self._consumer.handled(event)
+
+    def stop(self) -> None:
+        """End the iteration, or `run`, when the event at hand is done with. From any thread."""
+        self._loop.run(self._stop())
+
+    async def _stop(self) -> None:
+        self._consumer.stop()
+
+    def close(self) -> None:
+        """Commit what `run` has handled, and give the lease up. Harmless when done twice, and after the
+        client's own end."""
+        if not self._loop.closed:
+            self._loop.run(self._consumer.aclose())
