@@ -41,10 +41,11 @@ async def latency(settings: dict[str, str]) -> None:
         times = {
             "LISTEN/NOTIFY": await notify(dsn),
             "a channel of realtime 2": await channel(client, url, key, dsn),
-            "jobs.watch, postgres_changes": await watched(client, [client], dsn),
+            "a subscription's callback": await called(client, dsn),
+            "jobs.watch": await watched(client, [client], dsn),
         }
         async with AsyncReelbase(url, key, live="broadcast") as other:
-            times["jobs.watch, broadcast"] = await watched(client, [other], dsn)
+            times["jobs.watch by broadcast"] = await watched(client, [other], dsn)
         print(f"\nFrom sending COMMIT to the listener, {COMMITS} changes at 20 a second\n")
         table(times)
         print(f"\nThe same to {VIEWERS} viewers of one job, each with a socket of its own\n")
@@ -109,6 +110,19 @@ async def watched(
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    return times.took
+
+
+async def called(client: AsyncReelbase, dsn: str) -> list[float]:
+    """From COMMIT to a function that is called."""
+    job, times = await running(client), Times()
+    subscription = client.subscriptions.subscribe_to_job(
+        job.id, lambda event: times.seen(float(event.progress_percentage))
+    )
+    await asyncio.sleep(2)  # until it is live
+    await change(dsn, job.id, times)
+    await asyncio.sleep(1)
+    await client.subscriptions.unsubscribe(subscription)
     return times.took
 
 
