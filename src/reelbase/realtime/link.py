@@ -156,9 +156,13 @@ class Link:
         return downs
 
     def renewed(self, now: float, token: str, token_due_in: float | None) -> list[Action]:
-        """A fresh token: the server is told for each channel, before it ends them for the old one."""
+        """A fresh token: the server is told for each channel, before it ends them for the old one. Those that
+        it did end, or refused, are joined anew."""
         self._renewing = False
         self._set_token(now, token, token_due_in)
+        for channel in self._channels.values():
+            if channel.stage is _Stage.IDLE:
+                channel.due = min(channel.due, now)
         joined = [channel for channel in self._channels.values() if channel.stage is not _Stage.IDLE]
         return [self._push(channel, "access_token", {"access_token": token}) for channel in joined]
 

@@ -299,3 +299,31 @@ def test_link__brings_everything_up_once_the_server_cooperates(choices: Choices)
     # None is left over at the server.
     assert len(play.joined) == len(play.link.sources)
     play.assert_sane()
+
+
+def test_channels_that_were_refused__are_joined_at_once_with_a_fresh_token() -> None:
+    """The old one's time is over by the server's clock, and not yet by ours."""
+    link, now = Link(TIMING, random.Random(1)), 1000.0  # noqa: S311  # spreads load, guards nothing
+    link.add(SOURCES[0])
+    link.poll(now)
+    [join] = link.opened(now, "old", 3600.0)
+    for _ in range(8):
+        now += TIMING.longest_rejoin
+        link.received(now, _refusal_of(join))
+        [join] = [action for action in link.poll(now + TIMING.longest_rejoin) if _is_join(action)]
+    link.received(now, _refusal_of(join))
+
+    link.renewed(now, "new", 3600.0)
+
+    assert [action.frame["payload"]["access_token"] for action in link.poll(now) if _is_join(action)] == [
+        "new"
+    ]
+
+
+def _is_join(action: Action) -> bool:
+    return isinstance(action, Send) and action.frame["event"] == "phx_join"
+
+
+def _refusal_of(join: Any) -> Frame:
+    frame = join.frame
+    return {**frame, "event": "phx_reply", "payload": {"status": "error", "response": {"reason": "expired"}}}
