@@ -61,16 +61,18 @@ class Notes:
 
 
 class LeapingClock(Clock):
-    """A clock that a test can put forward, by years if it likes."""
+    """A clock that a test can put forward, by years if it likes; one that stands goes no other way."""
 
-    def __init__(self) -> None:
+    __slots__ = ("_ahead", "_began")
+
+    def __init__(self, *, stands: bool = False) -> None:
         super().__init__()
+        # Clocks are frozen.
         object.__setattr__(self, "_ahead", [0.0])
-
-    __slots__ = ("_ahead",)
+        object.__setattr__(self, "_began", time.monotonic() if stands else None)
 
     def now(self) -> float:
-        return time.monotonic() + self._ahead[0]
+        return (self._began or time.monotonic()) + self._ahead[0]
 
     def leap(self, seconds: float) -> None:
         self._ahead[0] += seconds

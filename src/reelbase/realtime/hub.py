@@ -137,7 +137,7 @@ class _Line:
             if any(isinstance(action, Open) for action in self._link.poll(self._clock.now())):
                 reason = await self._session()
                 if self.listeners:
-                    logger.warning("%s Going on by polling.", reason)
+                    logger.warning("%s. Going on by polling.", reason.rstrip("."))
                 self._do(self._link.lost(self._clock.now(), reason), warn=False)
             else:
                 await self._clock.wait(self._changed, self._link.deadline())

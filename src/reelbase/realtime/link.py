@@ -7,9 +7,9 @@ both, and reads the log after each `Up`.
 """
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import partial
 from typing import Any, TypeAlias
 
 from reelbase.realtime.backoff import backoff
@@ -80,10 +80,33 @@ class _Stage(Enum):
     UP = auto()
 
 
+class _Patience:
+    """Delays that grow, until what comes up holds for longer than it was waited for."""
+
+    def __init__(self, first: float, longest: float, chance: random.Random) -> None:
+        self._begin = partial(backoff, first, longest, chance=chance)
+        self._delays = self._begin()
+        self._waited = 0.0
+        self._up_at: float | None = None
+
+    def came_up(self, now: float) -> None:
+        if self._up_at is None:
+            self._up_at = now
+
+    def delay(self, now: float) -> float:
+        """How long to wait, after a failure or an end now."""
+        # A server that lets everybody in and ends at once is not to be asked at the shortest beat for ever.
+        if self._up_at is not None and now - self._up_at > self._waited:
+            self._delays = self._begin()
+        self._up_at = None
+        self._waited = next(self._delays)
+        return self._waited
+
+
 @dataclass(slots=True)
 class _Channel:
     source: Source
-    delays: Iterator[float]
+    patience: _Patience
     stage: _Stage = _Stage.IDLE
     topic: str = ""
     join_ref: str = ""
@@ -105,7 +128,7 @@ class Link:
         self._token_due: float | None = None
         self._renewing = False
         self._refs = 0
-        self._retries = self._delays(timing.longest_retry)
+        self._patience = self._patience_of(timing.longest_retry)
         self._open_at = 0.0
         self._heartbeat_at = 0.0
         self._silent_since: float | None = None
@@ -123,7 +146,7 @@ class Link:
 
     def add(self, source: Source) -> None:
         """Want the rows of a source; they begin to flow some time after."""
-        self._channels.setdefault(source, _Channel(source, self._delays(self._timing.longest_rejoin)))
+        self._channels.setdefault(source, _Channel(source, self._patience_of(self._timing.longest_rejoin)))
 
     def remove(self, source: Source) -> list[Action]:
         channel = self._channels.pop(source, None)
@@ -146,7 +169,7 @@ class Link:
     def lost(self, now: float, reason: str) -> list[Action]:
         """The socket is gone, or could not be opened."""
         self._socket = _Socket.CLOSED
-        self._open_at = now + next(self._retries)
+        self._open_at = now + self._patience.delay(now)
         self._renewing = False
         self._by_topic.clear()
         downs: list[Action] = []
@@ -156,9 +179,13 @@ class Link:
         return downs
 
     def renewed(self, now: float, token: str, token_due_in: float | None) -> list[Action]:
-        """A fresh token: the server is told for each channel, before it ends them for the old one."""
+        """A fresh token: the server is told for each channel, before it ends them for the old one. Those that
+        it did end, or refused, are joined anew."""
         self._renewing = False
         self._set_token(now, token, token_due_in)
+        for channel in self._channels.values():
+            if channel.stage is _Stage.IDLE:
+                channel.due = min(channel.due, now)
         joined = [channel for channel in self._channels.values() if channel.stage is not _Stage.IDLE]
         return [self._push(channel, "access_token", {"access_token": token}) for channel in joined]
 
@@ -285,24 +312,24 @@ class Link:
             reason = response.get("reason") if isinstance(response, dict) else None
             return self._dropped(now, channel, f"the server refused: {reason or response}", leave=False)
         # Changes flow once the server says so in a message of its own.
-        return self._up(channel) if channel.source.is_broadcast else []
+        return self._up(now, channel) if channel.source.is_broadcast else []
 
     def _told(self, now: float, channel: _Channel, payload: Frame) -> list[Action]:
         """The server speaks about the channel: that changes flow, or what is wrong."""
         if payload.get("status") != "ok":
             return self._dropped(now, channel, str(payload.get("message")), leave=True)
-        return self._up(channel) if payload.get("extension") == "postgres_changes" else []
+        return self._up(now, channel) if payload.get("extension") == "postgres_changes" else []
 
-    def _up(self, channel: _Channel) -> list[Action]:
+    def _up(self, now: float, channel: _Channel) -> list[Action]:
         channel.stage, channel.late = _Stage.UP, False
-        channel.delays = self._delays(self._timing.longest_rejoin)
-        self._retries = self._delays(self._timing.longest_retry)
+        channel.patience.came_up(now)
+        self._patience.came_up(now)
         return [Up(channel.source)]
 
     def _dropped(self, now: float, channel: _Channel, reason: str, *, leave: bool) -> list[Action]:
         actions = self._left(channel) if leave else []
         self._by_topic.pop(channel.topic, None)
-        channel.stage, channel.due, channel.late = _Stage.IDLE, now + next(channel.delays), False
+        channel.stage, channel.due, channel.late = _Stage.IDLE, now + channel.patience.delay(now), False
         return [*actions, Down(channel.source, reason)]
 
     def _left(self, channel: _Channel) -> list[Action]:
@@ -326,8 +353,8 @@ class Link:
         # Should a provider's tokens be due at once, the server is told of each only so often.
         self._token_due = None if due_in is None else now + max(due_in, self._timing.first_retry)
 
-    def _delays(self, longest: float) -> Iterator[float]:
-        return backoff(self._timing.first_retry, longest, chance=self._chance)
+    def _patience_of(self, longest: float) -> _Patience:
+        return _Patience(self._timing.first_retry, longest, self._chance)
 
     def _ref(self) -> str:
         self._refs += 1

@@ -89,12 +89,14 @@ async def test_outage_of_ten_minutes__is_survived(target: Target, service: Async
 
 @pytest.mark.local_stack
 async def test_sockets__are_replaced_before_the_server_ends_them_after_a_day(
-    target: Target, service: AsyncReelbase, job: Job
+    target: Target, service: AsyncReelbase, job: Job, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clock, progress = LeapingClock(), itertools.count(1)
+    clock, progress, key = LeapingClock(), itertools.count(1), target.service_role_key
+    # Between two leaps no answer to a heartbeat may come.
+    timing = patient(silence=1e9)
     async with (
         Proxy(target.url) as proxy,
-        feeding(service._carry, proxy.url, target.service_role_key, clock=clock) as feeds,
+        feeding(service._carry, proxy.url, key, clock=clock, timing=timing) as feeds,
         reading(feeds.open(Watch(job.id))) as reader,
     ):
         await eventually(lambda: reader.is_in("live"))
@@ -111,6 +113,7 @@ async def test_sockets__are_replaced_before_the_server_ends_them_after_a_day(
         await eventually(lambda: reader.is_in("live"))
         await service.jobs.update_progress(job.id, 99)
         await eventually(lambda: is_told_all(service, job, reader))
+    assert "renewed before the server's limit" in caplog.text
 
 
 async def test_thousand_reconnections__leave_no_task_socket_or_object(

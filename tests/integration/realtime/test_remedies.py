@@ -14,7 +14,9 @@ import pytest
 from realtime import AsyncRealtimeClient
 
 from live_world import (
+    QUICK,
     Frame,
+    LeapingClock,
     Notes,
     Realtime,
     feeding,
@@ -302,9 +304,10 @@ async def test_r3_plain_client__does_not_join_again(target: Target) -> None:
 async def test_r4_error_on_a_live_channel__is_told_and_followed_by_a_read_of_the_log(
     service: AsyncReelbase, job: Job
 ) -> None:
+    clock = LeapingClock(stands=True)
     async with (
         misbehaving() as realtime,
-        feeding(service._carry, realtime.url, "key") as feeds,
+        feeding(service._carry, realtime.url, "key", clock=clock) as feeds,
         reading(feeds.open(Watch(job.id))) as reader,
     ):
         await eventually(lambda: reader.is_in("live"))
@@ -312,8 +315,11 @@ async def test_r4_error_on_a_live_channel__is_told_and_followed_by_a_read_of_the
         await service.jobs.update_progress(job.id, 5)
         log = await service.events.read(job.id)
         await realtime.system(realtime.joins[0], "error", "the replication slot is gone")
+        await eventually(lambda: reader.is_in("polling"))
+        # Time to join again, and not to read the log for any other reason.
+        clock.leap(QUICK.longest_rejoin)
 
-        await eventually(lambda: reader.has_all_of(log), seconds=3)
+        await eventually(lambda: reader.has_all_of(log))
         await eventually(lambda: reader.is_in("live"))
     assert "polling" in reader.states
     assert (len(realtime.joins), len(realtime.sockets)) == (2, 1)

@@ -54,13 +54,18 @@ async def test_last_listener_of_a_source__takes_its_channel_along_and_leaves_the
 async def test_socket_without_listeners__stays_a_while_for_the_next_and_closes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hub_module, "_LINGER", 0.2)
+    monkeypatch.setattr(hub_module, "_LINGER", 1.0)
     tasks = asyncio.all_tasks()
     async with misbehaving() as realtime, listening(realtime.url, "key") as hub:
         first, second = Notes(), Notes()
         hub.listen(SOURCES[0], first)
         await eventually(first.has_come_up)
         hub.ignore(SOURCES[0], first)
+
+        def has_left() -> None:
+            assert any(frame["event"] == "phx_leave" for frame in realtime.frames)
+
+        await eventually(has_left)
         hub.listen(SOURCES[1], second)
         await eventually(second.has_come_up)
         assert len(realtime.sockets) == 1

@@ -14,7 +14,7 @@ from log_model import LogModel, Transaction, in_order_of_seq
 from reelbase.models import EventType, JobEvent, JobStatus
 from reelbase.realtime import feed as feed_module
 from reelbase.realtime.feed import End, Feed, Read, Wait
-from reelbase.realtime.order import JobOrder, LogOrder
+from reelbase.realtime.order import JobOrder, LogOrder, Verdict
 from reelbase.realtime.state import ConnectionPhase
 from reelbase.realtime.watch import Tail
 
@@ -512,3 +512,17 @@ def test_row_that_the_log_does_not_show_yet__is_waited_for_at_a_fast_beat() -> N
     # Within half a second of the slow one's commit, and not at the beat of ten.
     assert feed.step(3.0) == late
     assert reads < 20
+
+
+def test_job_of_which_nothing_was_wanted_yet__is_pushed_from_its_second_row_on() -> None:
+    model, tail = LogModel(), Tail(types={EventType.STEP_STARTED})
+    model.append(JOBS[0])
+    order = LogOrder(model.end, tail.wants)
+    unwanted = model.append(JOBS[0])
+
+    assert order.offer(unwanted) is Verdict.GAP
+    assert order.read(model.read_all(order.cursor, tail.wants, 10)) == []
+    assert not order.waiting
+
+    assert order.offer(model.append(JOBS[0])) is Verdict.DROP
+    assert order.offer(model.append(JOBS[0], EventType.STEP_STARTED)) is Verdict.DELIVER

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from choices import Choices, programmes
@@ -299,3 +300,78 @@ def test_link__brings_everything_up_once_the_server_cooperates(choices: Choices)
     # None is left over at the server.
     assert len(play.joined) == len(play.link.sources)
     play.assert_sane()
+
+
+def test_channels_that_were_refused__are_joined_at_once_with_a_fresh_token() -> None:
+    """The old one's time is over by the server's clock, and not yet by ours."""
+    link, now = Link(TIMING, random.Random(1)), 1000.0  # noqa: S311  # spreads load, guards nothing
+    link.add(SOURCES[0])
+    link.poll(now)
+    [join] = link.opened(now, "old", 3600.0)
+    for _ in range(8):
+        now += TIMING.longest_rejoin
+        link.received(now, _refusal_of(join))
+        [join] = [action for action in link.poll(now + TIMING.longest_rejoin) if _is_join(action)]
+    link.received(now, _refusal_of(join))
+
+    link.renewed(now, "new", 3600.0)
+
+    assert [action.frame["payload"]["access_token"] for action in link.poll(now) if _is_join(action)] == [
+        "new"
+    ]
+
+
+@pytest.mark.parametrize(("holds", "grows"), [(0.01, True), (TIMING.longest_retry, False)])
+def test_server_that_lets_in_and_ends_at_once__is_asked_less_and_less(holds: float, grows: bool) -> None:
+    link, now = Link(TIMING, random.Random(1)), 1000.0  # noqa: S311  # spreads load, guards nothing
+    link.add(SOURCES[0])
+    delays = []
+    for _ in range(10):
+        assert link.poll(now) == [Open()]
+        [join] = link.opened(now, "token", None)
+        assert link.received(now, _confirmation_of(join)) == [Up(SOURCES[0])]
+        link.lost(now + holds, "reset")
+        delays.append(_deadline(link) - now - holds)
+        now = _deadline(link)
+
+    assert (max(delays) > TIMING.longest_retry / 4) is grows
+
+
+def test_channel_that_is_confirmed_and_ended_at_once__is_joined_less_and_less() -> None:
+    link, now = Link(TIMING, random.Random(1)), 1000.0  # noqa: S311  # spreads load, guards nothing
+    link.add(SOURCES[0])
+    link.poll(now)
+    [join] = link.opened(now, "token", None)
+    moments = []
+    while len(moments) < 10:
+        if _is_join(join):
+            moments.append(now)
+            link.received(now, _confirmation_of(join))
+            link.received(now, {**join.frame, "event": "phx_close", "payload": {}})
+        elif isinstance(join, Send):
+            # A heartbeat.
+            link.received(now, {**join.frame, "event": "phx_reply"})
+        now = _deadline(link)
+        [join, *_] = link.poll(now)
+
+    assert moments[-1] - moments[0] > 10 * len(moments) * TIMING.first_retry
+
+
+def _deadline(link: Link) -> float:
+    deadline = link.deadline()
+    assert deadline is not None
+    return deadline
+
+
+def _is_join(action: Action) -> bool:
+    return isinstance(action, Send) and action.frame["event"] == "phx_join"
+
+
+def _refusal_of(join: Any) -> Frame:
+    frame = join.frame
+    return {**frame, "event": "phx_reply", "payload": {"status": "error", "response": {"reason": "expired"}}}
+
+
+def _confirmation_of(join: Any) -> Frame:
+    payload = {"status": "ok", "extension": "postgres_changes", "message": "Subscribed to PostgreSQL"}
+    return {"topic": join.frame["topic"], "event": "system", "payload": payload, "ref": None}
