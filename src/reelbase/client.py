@@ -445,11 +445,11 @@ class Reelbase(_Client[Sync]):
     def close(self) -> None:
         """Close all connections, streams and the background thread. Harmless when done twice."""
         self.subscriptions.close()
+        if self._feeds is not None and self._feeds.in_use and not self._loop.closed:
+            self._loop.run(self._feeds.close())
         if not self._is_guest:
             self._loop.close()
             self._database.close()
-        elif self._feeds is not None and self._feeds.in_use and not self._loop.closed:
-            self._loop.run(self._feeds.close())
         if self._cached is not None and not self._is_guest:
             self._cached.close()
         self._executor.close()

@@ -358,7 +358,8 @@ class OneJob(Listening):
 
     def end(self, choices: Choices) -> None:
         transaction = self.model.begin()
-        if not self.model.locked(JOBS[0], transaction):
+        has_ended = any(event.is_terminal for event in self.model.log)
+        if not has_ended and not self.model.locked(JOBS[0], transaction):
             self.model.write(transaction, JOBS[0], EventType.JOB_STATUS, JobStatus.COMPLETED)
         self.commit_and_tell(choices, transaction)
 
