@@ -1,9 +1,9 @@
 """The adapter to the `realtime` package: a socket that frames go into and come out of.
 
-Of the package (version 2) it is the protocol that is used: the address with key and version, and how a message
-is written. Its channels, its recovery and its reader are not: `realtime/link.py` says why, and reads the frames
-itself. That also spares what the package takes to tell one kind of frame from the other. Version 3 changes
-all of this; it ends here.
+Of the package (version 2) it is the protocol that is used: the address with key and version, and how a
+message is written. Its channels, its recovery and its reader are not: `realtime/link.py` says why, and reads
+the frames itself. That also spares what the package takes to tell one kind of frame from the other. Version 3
+changes all of this; it ends here.
 """
 
 import asyncio

@@ -15,6 +15,7 @@ from reelbase.errors import ReelbaseError
 from reelbase.execution.call import Call
 from reelbase.models import JobEvent
 from reelbase.realtime.background import BackgroundLoop
+from reelbase.realtime.backoff import passes
 from reelbase.realtime.clock import Clock
 from reelbase.realtime.feed import Counts, End, Feed, Read, Wait
 from reelbase.realtime.hub import Hub
@@ -191,9 +192,8 @@ class AsyncEventStream:
         try:
             page, more = reading.result()
         except BaseException as error:
-            passes = isinstance(error, ReelbaseError) and error.transient
             self._feed.failed(now, f"the log cannot be read now: {error}")
-            if self._has_read and passes:
+            if self._has_read and isinstance(error, ReelbaseError) and passes(error):
                 return
             raise
         self._feed.page(now, page, more=more)
