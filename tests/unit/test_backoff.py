@@ -28,5 +28,5 @@ def test_backoff__stays_between_a_tenth_and_the_whole_of_its_ceiling() -> None:
         (PermissionDenied(Answer("")), False),
     ],
 )
-def test_passes__is_what_a_stream_outlasts(error: ReelbaseError, expected: bool) -> None:  # noqa: FBT001
+def test_passes__is_what_a_stream_outlasts(error: ReelbaseError, expected: bool) -> None:
     assert passes(error) is expected
