@@ -226,6 +226,8 @@ class _Line:
                     logger.debug("Live: %s.", action.source)
                     for listener in tuple(self.listeners.get(action.source, ())):
                         _tell(listener.up)
+                    # There is room for the next join.
+                    self._changed.set()
                 case Down():
                     if warn:
                         logger.warning(

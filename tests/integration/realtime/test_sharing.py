@@ -8,6 +8,7 @@ import pytest
 from live_world import Notes, listening, misbehaving, patient, record
 from reelbase import AsyncReelbase
 from reelbase.realtime import hub as hub_module
+from reelbase.realtime.endpoint import Timing
 from reelbase.realtime.source import Source
 from support import Target, eventually
 
@@ -99,6 +100,16 @@ async def test_many_sources__are_spread_over_sockets(target: Target, service: As
         await service.jobs.cancel(job.id)
         await eventually(lambda: notes[-1].has_seqs(job.event_seq + 1))
         assert not any(listener.rows for listener in notes[:-1])
+
+
+async def test_joins__follow_as_soon_as_there_is_room() -> None:
+    timing = Timing(join=60, heartbeat=60)
+    async with misbehaving() as realtime, listening(realtime.url, "key", timing=timing) as hub:
+        notes = [Notes() for _ in SOURCES[:60]]
+        for source, listener in zip(SOURCES, notes, strict=False):
+            hub.listen(source, listener)
+
+        await eventually(lambda: [listener.has_come_up() for listener in notes])
 
 
 async def test_joins__are_not_all_asked_for_at_once() -> None:
