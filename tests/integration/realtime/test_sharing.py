@@ -1,12 +1,13 @@
 """One connection for all who listen: as few sockets and channels as they need, and for no longer."""
 
 import asyncio
+import threading
 from uuid import UUID
 
 import pytest
 
 from live_world import Notes, listening, misbehaving, patient, record
-from reelbase import AsyncReelbase
+from reelbase import AsyncReelbase, Reelbase
 from reelbase.realtime import hub as hub_module
 from reelbase.realtime.endpoint import Timing
 from reelbase.realtime.source import Source
@@ -160,3 +161,22 @@ async def test_guest__listens_on_a_socket_of_its_own(target: Target, service: As
         await anext(stream)
 
     assert [client._feeds._hub.sockets for client in (service, guest)] == [1, 1]  # type: ignore[union-attr]
+
+
+async def test_provider_of_one_guest_that_hangs__holds_up_nobody_else(target: Target) -> None:
+    free = threading.Event()
+
+    def hang() -> str:
+        assert free.wait(30)
+        raise OSError("away")
+
+    with Reelbase(target.url, target.service_role_key) as client:
+        for _ in range(3):
+            guest = client.as_user(hang)
+            for _ in range(16):
+                guest.subscriptions.subscribe_to_all_jobs(print)
+
+        with client.events.stream() as events:
+            await asyncio.wait_for(asyncio.to_thread(events.start), 10)
+        assert sum(thread.name == "reelbase-token" for thread in threading.enumerate()) == 3
+        free.set()
