@@ -374,15 +374,20 @@ class Reelbase(_Client[Sync]):
         elif self._cache is not None:
             self._cached = CachedCarry(run, self._cache, _who(self._url, identity))
         self.cache = CacheHandle(self._cached)
-        endpoint = _endpoint(self._url, identity, _in_thread(identity.fresh))
+        endpoint = _endpoint(self._url, identity, identity.fresh_async)
+        beside = _in_thread(self._executor.run)
+        # Renewing outside of the thread: a provider that hangs takes no worker from other streams.
+        reading = self._telemetry.observed_async(
+            renewing_async(beside, identity) if identity.renews else beside
+        )
         invalidate = None if self._cached is None else _in_thread(self._cached.invalidate)
-        self._feeds = Feeds(endpoint, _in_thread(watched), self._live, _seen(invalidate), host=self._feeds)
+        self._feeds = Feeds(endpoint, reading, self._live, _seen(invalidate), host=self._feeds)
         self.subscriptions = Subscriptions(
-            Streams(self._feeds, _in_thread(watched)),
+            Streams(self._feeds, reading),
             host=self.subscriptions if self._is_guest else None,
             loop=self._loop,
         )
-        self.health = Health(watched, Checkup(_in_thread(watched), endpoint, pool_of(self)), self._loop.run)
+        self.health = Health(watched, Checkup(reading, endpoint, pool_of(self)), self._loop.run)
         carry = watched if self._cached is None else self._telemetry.observed(self._cached.carry)
         return carry, _opener(self._feeds, self._loop)
 
@@ -445,11 +450,11 @@ class Reelbase(_Client[Sync]):
     def close(self) -> None:
         """Close all connections, streams and the background thread. Harmless when done twice."""
         self.subscriptions.close()
+        if self._feeds is not None and self._feeds.in_use and not self._loop.closed:
+            self._loop.run(self._feeds.close())
         if not self._is_guest:
             self._loop.close()
             self._database.close()
-        elif self._feeds is not None and self._feeds.in_use and not self._loop.closed:
-            self._loop.run(self._feeds.close())
         if self._cached is not None and not self._is_guest:
             self._cached.close()
         self._executor.close()

@@ -427,6 +427,43 @@ $$;
 comment on function private.cursor_place is 'The value and id in a cursor of a list, else invalid_cursor.';
 grant execute on function private.cursor_place to anon, authenticated, service_role;
 
+-- The first transaction that is still open: what it and later ones may yet commit lies behind it.
+create function private.log_horizon()
+returns xid8
+language sql
+stable
+set search_path = ''
+as $$
+    select pg_snapshot_xmin(pg_current_snapshot());
+$$;
+comment on function private.log_horizon is 'The first transaction that may still write into the log.';
+grant execute on function private.log_horizon to anon, authenticated, service_role;
+
+-- The place that a cursor of a log names, at or before its end: nothing is there yet beyond it, unless the cursor is
+-- of another database. Without a cursor null.
+create function private.log_place(cursor text, log text default 'events', out xid xid8, out id bigint)
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+    place record := private.cursor_place(log, cursor, 'xid8', 'bigint');
+begin
+    xid := place.value::xid8;
+    id := place.id::bigint;
+    if xid > private.log_horizon() or id < 0 then
+        perform private.fail(
+            'invalid_cursor',
+            'The cursor lies beyond the end of the log.',
+            jsonb_build_object('cursor', cursor),
+            'Use a cursor that this database returned.'
+        );
+    end if;
+end;
+$$;
+comment on function private.log_place is 'The place that a cursor of a log names.';
+grant execute on function private.log_place to anon, authenticated, service_role;
+
 -- Settings ----------------------------------------------------------------------------------
 
 -- What an operator may tune without a migration. Written in SQL only; the API cannot reach it.

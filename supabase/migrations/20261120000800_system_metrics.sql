@@ -166,10 +166,10 @@ begin
         perform private.refuse_argument('severity', 'must be of info, warning, critical');
     end if;
     horizon := private.system_event_log_end();
-    place := private.cursor_place('system_event_log', after, 'xid8', 'bigint');
+    place := private.log_place(after, 'system_event_log');
     -- Before everything where there is no cursor, so that the condition is one that the index answers.
-    seen_xid := coalesce(place.value::xid8, '0');
-    seen_id := coalesce(place.id::bigint, 0);
+    seen_xid := coalesce(place.xid, '0');
+    seen_id := coalesce(place.id, 0);
     rows := array(
         select events
         from public.system_events as events
@@ -184,7 +184,7 @@ begin
         last := rows[max_events];
         return (rows, private.cursor('system_event_log', to_jsonb(last.xid), last.id::text), true);
     end if;
-    -- A cursor may lie ahead, from before a restore or the removal of old events; it stays where it is.
+    -- A cursor may lie ahead of what is left when old events were removed; it stays where it is.
     if seen_xid >= horizon then
         return (rows, after, false);
     end if;

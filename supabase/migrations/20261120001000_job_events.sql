@@ -383,18 +383,6 @@ grant execute on function public.read_job_events to anon, authenticated, service
 create type public.event_page as (items public.job_events[], next_cursor text, more boolean, horizon xid8);
 comment on type public.event_page is 'A stretch of the log; next_cursor is where the next one begins, more whether there is one yet. What has an xid below the horizon is in the log or comes no more.';
 
--- The first transaction that is still open: what it and later ones may yet commit lies behind it.
-create function private.log_horizon()
-returns xid8
-language sql
-stable
-set search_path = ''
-as $$
-    select pg_snapshot_xmin(pg_current_snapshot());
-$$;
-comment on function private.log_horizon is 'The first transaction that may still write into the log.';
-grant execute on function private.log_horizon to anon, authenticated, service_role;
-
 -- The end of the log as far as it can be read: just behind the last event before the horizon. The horizon itself will not
 -- do for a cursor: a crash forgets the numbers of transactions that changed nothing, and gives them out again. Definer:
 -- the log ends where it does whatever of it the caller may see.
@@ -444,7 +432,7 @@ stable
 set search_path = ''
 as $$
 declare
-    place record := private.cursor_place('events', after, 'xid8', 'bigint');
+    place record := private.log_place(after);
     horizon xid8 := private.log_end();
     rows public.job_events[];
     last public.job_events;
@@ -470,16 +458,16 @@ begin
         )
         || ' order by events.xid, events.id limit $7) as page'
     into rows
-    using horizon, place.value::xid8, place.id::bigint, types, user_id, status, max_events;
+    using horizon, place.xid, place.id, types, user_id, status, max_events;
     if cardinality(rows) = max_events then
         last := rows[max_events];
         return (rows, private.cursor('events', to_jsonb(last.xid), last.id::text), true, horizon);
     end if;
     return (
         coalesce(rows, '{}'),
-        -- A cursor may lie ahead of the log, from before a restore or the removal of old jobs; it stays where it is.
-        private.cursor('events', to_jsonb(greatest(horizon, place.value::xid8)), coalesce(
-            case when place.value::xid8 >= horizon then place.id end, '0'
+        -- A cursor may lie ahead of what is left of the log when old jobs were removed; it stays where it is.
+        private.cursor('events', to_jsonb(greatest(horizon, place.xid)), coalesce(
+            case when place.xid >= horizon then place.id::text end, '0'
         )),
         false,
         horizon
@@ -645,30 +633,6 @@ end;
 $$;
 comment on function private.remove_consumer is 'Remove a consumer. Backends only.';
 grant execute on function private.remove_consumer to authenticated, service_role;
-
--- The place that a cursor of the log names, at or before its end: nothing is done with yet beyond it. Without a cursor null.
-create function private.log_place(cursor text, out xid xid8, out id bigint)
-language plpgsql
-stable
-set search_path = ''
-as $$
-declare
-    place record := private.cursor_place('events', cursor, 'xid8', 'bigint');
-begin
-    xid := place.value::xid8;
-    id := place.id::bigint;
-    if xid > private.log_horizon() or id < 0 then
-        perform private.fail(
-            'invalid_cursor',
-            'The cursor lies beyond the end of the log.',
-            jsonb_build_object('cursor', cursor),
-            'Use a cursor that read_events or get_event_cursor returned.'
-        );
-    end if;
-end;
-$$;
-comment on function private.log_place is 'The place that a cursor of the log names.';
-grant execute on function private.log_place to anon, authenticated, service_role;
 
 -- An event of the log as far as it can be read; else not_found, also for one whose job was deleted meanwhile.
 create function private.told_event(event_id bigint)

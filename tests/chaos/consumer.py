@@ -5,46 +5,27 @@
 It appends a line for each event that it handles: id, job and `seq`.
 """
 
+import asyncio
 import os
 import sys
-import time
 from datetime import timedelta
-from uuid import uuid4
 
-from reelbase import Conflict, LeaseLost, Reelbase, ReelbaseError
+from reelbase import AsyncReelbase, JobEvent
 
 NAME = "chaos"
 LEASE = timedelta(seconds=2)
-PAUSE = 0.2
 
 
-def consume(client: Reelbase, file: int) -> None:
-    """From where the last instance stopped, until the lease is lost."""
-    consumer = client.consumers.acquire(NAME, str(uuid4()), lease_time=LEASE)
-    cursor = consumer.cursor
-    while True:
-        page = client.events.read_all(after=cursor, max_events=100)
-        for event in page.items:
-            os.write(file, f"{event.id} {event.job_id} {event.seq}\n".encode())
-        cursor = page.next_cursor
-        client.consumers.commit(NAME, consumer.lease, cursor=cursor, lease_time=LEASE)
-        if not page.more:
-            time.sleep(PAUSE)
-
-
-def main(url: str, key: str, path: str) -> None:
+async def main(url: str, key: str, path: str) -> None:
+    """Whatever happens, it goes on by itself."""
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    with Reelbase(url, key, timeout=5) as client:
-        while True:
-            try:
-                consume(client, file)
-            except (Conflict, LeaseLost):
-                pass  # the lease of the one that was killed has not run out yet
-            except ReelbaseError as error:
-                if not error.transient:
-                    raise
-            time.sleep(PAUSE)
+
+    async def handle(event: JobEvent) -> None:
+        os.write(file, f"{event.id} {event.job_id} {event.seq}\n".encode())
+
+    async with AsyncReelbase(url, key, timeout=5) as client:
+        await client.events.consumer(NAME, lease_time=LEASE).run(handle)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    asyncio.run(main(*sys.argv[1:]))

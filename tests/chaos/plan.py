@@ -45,6 +45,7 @@ class Fault:
 
     def __str__(self) -> str:
         details = {
+            What.POSTGRES_CRASH: "",
             What.RESET: f", {self.share:.0%} of them",
             What.STALL: f", {self.share:.0%} of them, new ones for {self.seconds:.1f} s",
             What.GARBLE: f": {self.trick} {self.messages}",
@@ -84,11 +85,14 @@ def _faults(part: Part, randomness: Random, seconds: float) -> Iterator[Fault]:
         yield fault
 
 
+_AT_ONCE = {What.POSTGRES_CRASH, What.RESET, What.GARBLE}
+
+
 def _fault(at: float, what: What, randomness: Random) -> Fault:
     return Fault(
         round(at, 1),
         what,
-        seconds=0.0 if what in {What.RESET, What.GARBLE} else round(randomness.uniform(0.1, 3.0), 1),
+        seconds=0.0 if what in _AT_ONCE else round(randomness.uniform(0.1, 3.0), 1),
         share=randomness.choice([0.2, 0.5, 1.0]),
         trick=randomness.choice(list(Trick)),
         messages=randomness.randint(1, 30),

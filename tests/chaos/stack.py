@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -85,10 +85,10 @@ class Stack:
     async def start_postgres(self) -> None:
         await asyncio.to_thread(self._running.start)
 
-    def crash_postgres(self) -> None:
-        """Kill one session: the server ends all others and recovers by itself."""
-        with self.target.connect() as session:
-            os.kill(session.info.backend_pid, signal.SIGKILL)
+    async def crash_postgres(self) -> None:
+        """Kill one session: the server ends all others and recovers by itself. Returns when it has."""
+        await asyncio.to_thread(self._crash)
+        await eventually(self._assert_postgres_answers, seconds=30)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with self.target.connect() as session:
@@ -111,6 +111,23 @@ class Stack:
 
     def _postmaster(self) -> int:
         return int((self._running.directory.pgdata / "postmaster.pid").read_text().split("\n", 1)[0])
+
+    def _crash(self) -> None:
+        """Returns when the server has noticed."""
+        with (
+            self.target.connect() as victim,
+            self.target.connect() as witness,
+            suppress(psycopg.OperationalError),
+        ):
+            os.kill(victim.info.backend_pid, signal.SIGKILL)
+            while True:
+                witness.execute("select pg_sleep(0.01)")
+
+    def _assert_postgres_answers(self) -> None:
+        try:
+            self.rows("select 1")
+        except psycopg.OperationalError as error:
+            raise AssertionError("Postgres does not answer") from error
 
     async def _assert_gateway_answers(self) -> None:
         if self._gateway is None or self._gateway.poll() is not None:

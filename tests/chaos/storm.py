@@ -45,7 +45,7 @@ class Storm:
                 await asyncio.sleep(fault.seconds)
                 await self._stack.start_postgres()
             case What.POSTGRES_CRASH:
-                await asyncio.to_thread(self._stack.crash_postgres)
+                await self._stack.crash_postgres()
             case What.CONSUMER_KILLED:
                 self._consumer.kill()
                 await asyncio.sleep(fault.seconds)

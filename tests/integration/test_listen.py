@@ -190,15 +190,16 @@ async def test_endpoint__is_left_alone_for_as_long_as_it_asks(event: JobEvent, s
 @pytest.mark.parametrize(
     ("asked", "least", "most"),
     [
-        (formatdate(time.time() + 600, usegmt=True), 300, 600),
+        ("in ten minutes", 300, 600),
         ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", 0, 0),
         ("soon", 0, 0),
         ("-5", 0, 0),
         ("90", 90, 90),
     ],
-    ids=["date", "no date", "word", "negative", "seconds"],
 )
 async def test_retry_after__may_be_a_date(event: JobEvent, asked: str, least: float, most: float) -> None:
+    if asked == "in ten minutes":
+        asked = formatdate(time.time() + 600, usegmt=True)
     receiver = Receiver([web.Response(status=503, headers={"Retry-After": asked})])
     async with delivering(receiver.receive) as delivery:
         with pytest.raises(NotDelivered) as failure:

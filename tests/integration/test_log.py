@@ -506,6 +506,14 @@ def test_place_beyond_the_log__is_no_consumer_s(log: Session) -> None:
         acquire(log, name="other", start=beyond)
 
 
+def test_place_beyond_the_log__is_of_another_database_and_not_waited_for(log: Session) -> None:
+    """Else a reader would wait, in silence, for numbers that come in years."""
+    for name, function in (("events", "read_events"), ("system_event_log", "read_system_events")):
+        beyond = base64.urlsafe_b64encode(f'["{name}", "9999999999", "5"]'.encode()).decode().rstrip("=")
+        with refused("invalid_cursor"):
+            rows(log, function, after=beyond)
+
+
 @pytest.mark.parametrize("cursor", ['["events", null, null]', "[" * 100_000])
 def test_cursor_that_was_tampered_with__is_refused(log: Session, cursor: str) -> None:
     with refused("invalid_cursor"):

@@ -1,6 +1,7 @@
 """Watching a job: every event once, in order, to the end, whatever the connection does."""
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator
 from uuid import uuid4
@@ -11,6 +12,7 @@ from proxy import Proxy
 from reelbase import (
     AsyncReelbase,
     AuthenticationError,
+    ConnectionPhase,
     EventsMissing,
     EventType,
     InvalidArgument,
@@ -97,6 +99,62 @@ async def test_watch__after_the_end_ends_at_once(backend: AsyncReelbase, job: Jo
 
     async with asyncio.timeout(5):
         assert [event async for event in backend.jobs.watch(job.id, after_seq=ended.event_seq)] == []
+
+
+async def test_watch__after_the_end_tells_what_came_later_and_ends(backend: AsyncReelbase, job: Job) -> None:
+    await work(backend, job)
+    ended = await backend.jobs.get(job.id)
+    await backend.access.log(job.id, "https://videos.example/a.mp4")
+
+    async with asyncio.timeout(5):
+        seen = [event async for event in backend.jobs.watch(job.id, after_seq=ended.event_seq)]
+
+    assert [event.type for event in seen] == [EventType.URL_ACCESSED]
+
+
+async def test_watch__of_a_job_that_was_retried_goes_on_to_its_present_end(
+    backend: AsyncReelbase, job: Job
+) -> None:
+    await backend.jobs.update_status(job.id, JobStatus.PROCESSING)
+    await backend.jobs.update_status(job.id, JobStatus.FAILED, error_code="x", error_message="y")
+    await backend.jobs.retry(job.id)
+    watcher = Watcher(backend, job)
+    await eventually(lambda: watcher.has_seen(EventType.JOB_STATUS))
+
+    await work(backend, job)
+
+    await assert_complete(backend, job, watcher)
+    again = [event async for event in backend.jobs.watch(job.id)]
+    assert again == watcher.events
+
+
+async def test_start__of_a_job_that_has_ended_is_no_error(backend: AsyncReelbase, job: Job) -> None:
+    await work(backend, job)
+    ended = await backend.jobs.get(job.id)
+    async with asyncio.timeout(5), backend.jobs.watch(job.id, after_seq=ended.event_seq) as stream:
+        await stream.start()
+
+        assert [event async for event in stream] == []
+
+
+async def test_stream_of_a_forgotten_guest__ends_with_its_host(own_target: Target, job: Job) -> None:
+    async with own_target.service() as host:
+        stream = host.as_user(own_target.service_role_key).jobs.watch(job.id)
+        gc.collect()
+        await stream.start()
+
+    assert stream.connection_state.phase is ConnectionPhase.CLOSED
+
+
+def test_sync_close__closes_streams(own_target: Target) -> None:
+    phases = []
+    with Reelbase(own_target.url, own_target.service_role_key) as client:
+        job = client.jobs.create("mp4", 64, 64)
+        stream = client.jobs.watch(job.id)
+        stream.on_connection_state(lambda state: phases.append(state.phase))
+        next(stream)
+
+    assert phases[-1] is ConnectionPhase.CLOSED
 
 
 async def test_watch__resumes_after_a_seq(backend: AsyncReelbase, job: Job) -> None:

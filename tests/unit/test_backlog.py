@@ -1,13 +1,15 @@
 """What waits for a callback, under each policy."""
 
 import asyncio
-from datetime import UTC, datetime
+import contextlib
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from reelbase import JobEvent, Overflow, SubscriptionOverflow, SystemEvent, read_event
+from reelbase.realtime import backlog as backlog_module
 from reelbase.realtime.backlog import Backlog
 
 A, B = uuid4(), uuid4()
@@ -99,13 +101,56 @@ async def test_latest__of_more_jobs_than_may_wait_has_the_stream_wait() -> None:
     assert [each.job_id for each in await all_of(backlog)] == [B]
 
 
-async def test_fail__refuses_what_does_not_fit() -> None:
+async def test_fail__refuses_what_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backlog_module, "_PATIENCE", 0.01)
     backlog = Backlog(1, Overflow.FAIL)
     await backlog.put(event(A, 1))
 
     with pytest.raises(SubscriptionOverflow, match="1 wait"):
         await backlog.put(event(A, 2))
     assert backlog.dropped == 1
+
+
+@pytest.mark.parametrize("overflow", Overflow)
+async def test_burst__is_taken_by_who_is_fast(overflow: Overflow) -> None:
+    backlog = Backlog(2, overflow)
+    taken = 0
+
+    async def take() -> None:
+        nonlocal taken
+        while await backlog.take() is not None:
+            taken += 1
+            await asyncio.sleep(0)
+
+    taking = asyncio.create_task(take())
+    for seq in range(1, 1000):
+        await backlog.put(event(A, seq))
+    backlog.finish()
+    await taking
+
+    assert taken + backlog.dropped == 999
+    assert backlog.dropped == 0 or overflow is Overflow.LATEST
+
+
+@pytest.mark.parametrize(("apart", "fits"), [(0.05, True), (0.0001, False)])
+async def test_fail__lets_what_is_read_after_an_outage_take_the_time_that_it_took_to_happen(
+    monkeypatch: pytest.MonkeyPatch, apart: float, fits: bool
+) -> None:
+    monkeypatch.setattr(backlog_module, "_PATIENCE", 0.1)
+    backlog = Backlog(2, Overflow.FAIL)
+    began = datetime.now(UTC)
+
+    async def take() -> None:
+        while await backlog.take() is not None:
+            await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=0.02)
+
+    taking = asyncio.create_task(take())
+    with contextlib.nullcontext() if fits else pytest.raises(SubscriptionOverflow):
+        for seq in range(1, 50):
+            happened = began + timedelta(seconds=seq * apart)
+            await backlog.put(event(A, seq).model_copy(update={"created_at": happened}))
+    backlog.discard()
+    await taking
 
 
 @pytest.mark.parametrize("overflow", [Overflow.CATCH_UP, Overflow.LATEST])

@@ -1,6 +1,7 @@
 """Filters evaluated by Postgres itself: its types and operators decide, so no rule is told twice."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from psycopg import AsyncConnection, sql
@@ -31,8 +32,11 @@ _TRUTH = {
 PATTERNS = frozenset({Operator.LIKE, Operator.ILIKE, Operator.MATCH, Operator.IMATCH})
 TRUTH_VALUES = frozenset(_TRUTH)
 
-_QUERY = sql.SQL(
-    "select array[{tests}] from rows from ({rows}) with ordinality as r({names}, at) order by at"
+_QUERY = sql.SQL("select {tests} from rows from ({rows}) with ordinality as r({names}, at) order by at")
+# Many listeners, each with its own value of one column: a test for each takes longer to plan than to run.
+_EQUALITIES = sql.SQL(
+    "(select array_agg(coalesce({alias}::{type} = v::{type}, false) order by n)"
+    " from unnest(%s::text[]) with ordinality as u(v, n))"
 )
 
 
@@ -42,19 +46,47 @@ async def evaluate(
     """For each row, which conditions hold. A row that lacks a condition's column does not meet it."""
     columns = list({condition.column: None for condition in conditions})
     aliases = {name: sql.Identifier(f"c{at}") for at, name in enumerate(columns)}
+    equalities, others = _parted(table, conditions)
+    tests = [_equalities(column, aliases[column.name]) for column in equalities]
+    if others:
+        single = (_test(table, condition, aliases[condition.column]) for condition in others)
+        tests.append(sql.SQL("array[{}]").format(sql.SQL(", ").join(single)))
     query = _QUERY.format(
-        tests=sql.SQL(", ").join(
-            _test(table, condition, aliases[condition.column]) for condition in conditions
-        ),
+        tests=sql.SQL(" || ").join(tests),
         rows=sql.SQL(", ").join(sql.SQL("unnest(%s::text[])") for _ in columns),
         names=sql.SQL(", ").join(aliases.values()),
     )
+    values = [[condition.value for condition in same] for same in equalities.values()]
     texts = [[_text(row.get(name)) for row in rows] for name in columns]
-    cursor = await connection.execute(query, [*(condition.value for condition in conditions), *texts])
+    cursor = await connection.execute(query, [*values, *(condition.value for condition in others), *texts])
+    order = [*chain.from_iterable(equalities.values()), *others]
+    held = (
+        {c for c, holds in zip(order, tested, strict=True) if holds} for (tested,) in await cursor.fetchall()
+    )
     return [
-        [_known(row, condition) and holds for condition, holds in zip(conditions, tested, strict=True)]
-        for row, (tested,) in zip(rows, await cursor.fetchall(), strict=True)
+        [condition in true and _known(row, condition) for condition in conditions]
+        for row, true in zip(rows, held, strict=True)
     ]
+
+
+def _parted(
+    table: Table, conditions: Sequence[Condition]
+) -> tuple[dict[Column, list[Condition]], list[Condition]]:
+    """The plain equalities of each column, and all other conditions."""
+    equalities: dict[Column, list[Condition]] = {}
+    others = []
+    for condition in conditions:
+        column = table.column(condition.column)
+        if column is None or condition.operator is not Operator.EQ or condition.negated:
+            others.append(condition)
+        else:
+            equalities.setdefault(column, []).append(condition)
+    return equalities, others
+
+
+def _equalities(column: Column, alias: sql.Identifier) -> sql.Composable:
+    """An array of truths, with one placeholder, for the values of the conditions."""
+    return _EQUALITIES.format(alias=alias, type=column.sql_type_name)
 
 
 def _known(row: Row, condition: Condition) -> bool:

@@ -8,6 +8,8 @@ import json
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 from reelbase.errors import Answer, AuthenticationError, ConfigurationError
@@ -51,6 +53,7 @@ class Identity:
         self._provider = token_provider
         self._lock = threading.Lock()
         self._turn: asyncio.Lock | None = None
+        self._asked: Future[Awaitable[str] | None] | None = None
         self._due: float | None = None
         self.token: str = Secret(_UNASKED if token_provider else access_token or key)
         """What goes into Authorization; after `fresh`, valid for a while."""
@@ -58,8 +61,8 @@ class Identity:
             forks.register(self)
 
     def leave_parent(self) -> None:
-        """After a fork: whoever holds the lock has stayed in the parent."""
-        self._lock = threading.Lock()
+        """After a fork: whoever holds the lock, or has been asked, has stayed in the parent."""
+        self._lock, self._turn, self._asked = threading.Lock(), None, None
 
     def __repr__(self) -> str:
         return f"Identity({self.role or 'unknown role'})"
@@ -100,45 +103,54 @@ class Identity:
 
     def fresh(self, *, rejected: str | None = None) -> str:
         """A token that is valid for a while, and is not the rejected one. Asks the provider if need be."""
-        if self._needs(rejected):
-            with self._lock:
-                if self._needs(rejected):
-                    self._take(self._ask())
+        if self._needs(rejected) and (answer := self._answered(rejected)) is not None:
+            getattr(answer, "close", lambda: None)()
+            raise ConfigurationError("token_provider is asynchronous.", hint="Use it with AsyncReelbase.")
         return self.token
 
     async def fresh_async(self, *, rejected: str | None = None) -> str:
-        """The same for asyncio."""
+        """The same for asyncio. A provider that blocks has one thread, however many ask and give up."""
         if self._needs(rejected):
             self._turn = self._turn or asyncio.Lock()
             async with self._turn:
                 if self._needs(rejected):
-                    self._take(await self._ask_async())
+                    await self._renew(rejected)
         return self.token
 
     def _needs(self, rejected: str | None) -> bool:
         return self._provider is not None and (self.due_in() == 0 or self.token == rejected)
 
-    def _ask(self) -> Any:
-        assert self._provider is not None  # noqa: S101  # for type checkers
-        try:
-            token = self._provider()
-        except Exception as error:
-            raise _unavailable(error) from error
-        if inspect.isawaitable(token):
-            getattr(token, "close", lambda: None)()
-            raise ConfigurationError("token_provider is asynchronous.", hint="Use it with AsyncReelbase.")
-        return token
+    def _answered(self, rejected: str | None) -> Awaitable[str] | None:
+        """Ask the provider, if that is needed still, and take its token; or what is to be awaited for it."""
+        with self._lock:
+            if not self._needs(rejected):
+                return None
+            assert self._provider is not None  # noqa: S101  # for type checkers
+            try:
+                token = self._provider()
+            except Exception as error:
+                raise _unavailable(error) from error
+            if inspect.isawaitable(token):
+                return token
+            self._take(token)
+            return None
 
-    async def _ask_async(self) -> Any:
-        assert self._provider is not None  # noqa: S101  # for type checkers
-        try:
-            if inspect.iscoroutinefunction(self._provider):
-                return await self._provider()
-            # It may ask a server, and the event loop must not wait for that.
-            token = await asyncio.to_thread(self._provider)
-            return await token if inspect.isawaitable(token) else token
-        except Exception as error:
-            raise _unavailable(error) from error
+    async def _renew(self, rejected: str | None) -> None:
+        answer: Awaitable[str] | None
+        if inspect.iscoroutinefunction(self._provider):
+            answer = self._provider()
+        else:
+            # It may ask a server, and the event loop must not wait for that. Who gives up leaves the thread
+            # to whoever asks next.
+            if self._asked is None or self._asked.done():
+                self._asked = _in_thread(self._answered, rejected)
+            answer = await asyncio.wrap_future(self._asked)
+        if answer is not None:
+            try:
+                token = await answer
+            except Exception as error:
+                raise _unavailable(error) from error
+            self._take(token)
 
     def _take(self, token: Any) -> None:
         claims = claims_of(token) if isinstance(token, str) else {}
@@ -195,6 +207,22 @@ def renewing_async(
             return await carry(call)
 
     return run
+
+
+def _in_thread(work: Callable[..., T], *arguments: Any) -> Future[T]:
+    """Begin a call that may never return: it takes no worker of a pool, and no process waits for it."""
+    done: Future[T] = Future()
+    done.set_running_or_notify_cancel()
+    context = copy_context()
+
+    def run() -> None:
+        try:
+            done.set_result(context.run(work, *arguments))
+        except BaseException as error:  # noqa: BLE001  # raised again where it is waited for
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="reelbase-token", daemon=True).start()
+    return done
 
 
 def _unavailable(error: Exception) -> AuthenticationError:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Hashable
+from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import count
 
@@ -9,6 +10,10 @@ from reelbase.errors import SubscriptionOverflow
 from reelbase.models import JobEvent, SystemEvent
 
 AnyEvent = JobEvent | SystemEvent
+
+
+_PATIENCE = 1.0
+"""Seconds that a full queue may take longer for events than they took to happen: a burst is over before."""
 
 
 class Overflow(StrEnum):
@@ -19,7 +24,7 @@ class Overflow(StrEnum):
     LATEST = "latest"
     """Of each job only the newest event waits, of system events the newest of each type and metric."""
     FAIL = "fail"
-    """The subscription ends with SubscriptionOverflow."""
+    """The subscription ends with SubscriptionOverflow when its callback has fallen behind by a second."""
 
 
 class Backlog:
@@ -32,6 +37,10 @@ class Backlog:
         self._overflow = Overflow(overflow)
         self._waiting: dict[Hashable, AnyEvent] = {}
         self._numbers = count()
+        self._full_since: float | None = None
+        """Since when events have had to wait for room."""
+        self._first = self._newest = datetime.now(UTC)
+        """When the first and the newest of these happened."""
         self._filled = asyncio.Event()
         self._room = asyncio.Event()
         self._finished = False
@@ -48,18 +57,37 @@ class Backlog:
             self._waiting[key] = event
             self.dropped += 1
             return
-        while len(self._waiting) >= self._size and not self._finished:
-            if self._overflow is Overflow.FAIL:
-                self.dropped += 1
-                raise SubscriptionOverflow(
-                    f"The callback is slower than its events: {len(self._waiting)} wait.",
-                    hint="Make it faster, its queue_size larger, or choose another overflow.",
-                )
-            self._room.clear()
-            await self._room.wait()
+        if len(self._waiting) < self._size:
+            self._full_since = None
+        else:
+            await self._have_room(event)
         if not self._finished:
             self._waiting[key] = event
             self._filled.set()
+
+    async def _have_room(self, event: AnyEvent) -> None:
+        try:
+            async with asyncio.timeout_at(self._deadline(event)):
+                while len(self._waiting) >= self._size and not self._finished:
+                    self._room.clear()
+                    await self._room.wait()
+        except TimeoutError:
+            self.dropped += 1
+            raise SubscriptionOverflow(
+                f"The callback is slower than its events: {len(self._waiting)} wait.",
+                hint="Make it faster, its queue_size larger, or choose another overflow.",
+            ) from None
+
+    def _deadline(self, event: AnyEvent) -> float | None:
+        """Until when there has to be room. Events of an hour that are read at once may take an hour."""
+        if self._overflow is not Overflow.FAIL:
+            return None
+        if self._full_since is None:
+            self._full_since = asyncio.get_running_loop().time()
+            self._first = self._newest = event.created_at
+        # Of different jobs, some may come late.
+        self._newest = max(self._newest, event.created_at)
+        return self._full_since + (self._newest - self._first).total_seconds() + _PATIENCE
 
     async def take(self) -> AnyEvent | None:
         """The next event; None when there will be no more."""

@@ -1,7 +1,17 @@
-"""Delays between attempts."""
+"""When to try again: which errors pass, and the delays between attempts."""
 
 import random
 from collections.abc import Iterator
+
+from reelbase.errors import CallTimeout, ReelbaseError, ServerFault
+
+
+def passes(error: ReelbaseError) -> bool:
+    """Whether what went wrong may be over some time.
+
+    More than a call repeats: a statement's time limit, and whatever fault of the server's own.
+    """
+    return error.transient or isinstance(error, CallTimeout | ServerFault)
 
 
 def backoff(

@@ -40,8 +40,10 @@ class Beats:
     connecting: tuple[float, float] = (5.0, 5.0)
     """While the live connection is about to come up."""
     polling: tuple[float, float] = (1.0, 5.0)
-    waiting: tuple[float, float] = (0.02, 0.5)
-    """While rows are known of that the log does not show yet."""
+    waiting: tuple[float, float] = (0.02, 5.0)
+    """While rows are known of that the log does not show yet: growing slowly, as they may be there soon."""
+    in_vain: float = 0.5
+    """The longest that is waited so when yet more such rows come."""
     failing: tuple[float, float] = (0.5, 10.0)
     """After reads that failed."""
 
@@ -150,12 +152,13 @@ class Feed(Generic[PageT_contra]):
             self._judge(found)
         self._rows = 0
         self._at_beat = not more and not self._again
-        self._due = self._not_before = now
+        pause = self._pause()
+        self._not_before = now
+        if self._order.waiting and not more and (self._at_beat or not found):
+            self._not_before += min(pause, self._beats.in_vain)
+        self._due = now + pause if self._at_beat else self._not_before
         if not self._at_beat:
             return
-        self._due += self._pause()
-        if self._order.waiting:
-            self._not_before = self._due
         if not self._is_up:
             self._enter(*self._away)
         elif self._silent <= 1:
@@ -235,16 +238,16 @@ class Feed(Generic[PageT_contra]):
 
     def _pause(self) -> float:
         if self._order.waiting:
-            return self._grown(self._beats.waiting)
+            return self._grown(self._beats.waiting, 1.25)
         if self.state.phase is ConnectionPhase.CONNECTING:
             beat = self._beats.connecting
         else:
             beat = self._beats.live if self._is_up and not self._silent else self._beats.polling
         return self._jittered(self._grown(beat))
 
-    def _grown(self, beat: tuple[float, float]) -> float:
+    def _grown(self, beat: tuple[float, float], factor: float = 2.0) -> float:
         shortest, longest = beat
-        return min(longest, shortest * 2.0 ** min(max(self._quiet - 1, 0), 20))
+        return min(longest, shortest * factor ** min(max(self._quiet - 1, 0), 50))
 
     def _jittered(self, seconds: float) -> float:
         # Listeners of one process began together; their reads should not come together.

@@ -1,5 +1,6 @@
 """The streams of a client: opened here, and remembered, so that they end with it."""
 
+import asyncio
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -41,7 +42,7 @@ class Feeds:
     @property
     def in_use(self) -> bool:
         """Whether there is anything to close."""
-        return bool(self._streams) or self._hub.sockets > 0
+        return bool(self._streams) or self._hub.sockets > 0 or any(guest.in_use for guest in self._guests)
 
     def follow(self, what: Subject | Consumption) -> AsyncEventStream | AsyncConsumer:
         return self.consume(what) if isinstance(what, Consumption) else self.open(what)
@@ -61,7 +62,7 @@ class Feeds:
             log = JobLog(subject, broadcast=broadcast)
         else:
             log = WholeLog(subject, broadcast=broadcast)
-        events = AsyncEventStream(log, log.order, self._around)
+        events = AsyncEventStream(log, log.order, self._around, self)
         self._streams.add(events)
         return events
 
@@ -77,8 +78,10 @@ class Feeds:
 
     async def close(self) -> None:
         """End all streams, of guests too."""
-        for guest in list(self._guests):
-            await guest.close()
-        for events in list(self._streams):
-            await events.aclose()
+        closing = [*(guest.close() for guest in self._guests), *(each.aclose() for each in self._streams)]
+        # At once, as each may have a word to say to the server; and all of them, whatever one raises.
+        ended = await asyncio.gather(*closing, return_exceptions=True)
         await self._hub.close()
+        for error in ended:
+            if isinstance(error, BaseException):
+                raise error

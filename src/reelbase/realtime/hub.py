@@ -21,6 +21,7 @@ from reelbase.realtime.source import Source
 logger = logging.getLogger(__name__)
 
 _READS_AT_ONCE = 16
+_FRAMES_AT_ONCE = 10
 _LINGER = 2.0
 """Seconds that a socket without channels stays open for the next one."""
 
@@ -188,8 +189,14 @@ class _Line:
         return bool(self.listeners)
 
     async def _read(self, socket: Socket) -> None:
+        unshared = 0
         async for frame in socket:
             self._do(self._link.received(self._clock.now(), frame))
+            unshared += 1
+            if unshared == _FRAMES_AT_ONCE:
+                # While frames are buffered, waiting for the next one lets nobody else run.
+                unshared = 0
+                await asyncio.sleep(0)
 
     async def _send(self, socket: Socket, action: Send) -> None:
         # To a dead peer, sending waits for room that never comes.
@@ -226,6 +233,8 @@ class _Line:
                     logger.debug("Live: %s.", action.source)
                     for listener in tuple(self.listeners.get(action.source, ())):
                         _tell(listener.up)
+                    # There is room for the next join.
+                    self._changed.set()
                 case Down():
                     if warn:
                         logger.warning(

@@ -113,6 +113,8 @@ class _Channel:
     due: float = 0.0
     """When to join, or until when the join should be answered."""
     late: bool = False
+    patient_until: float = 0.0
+    """Until when no other fresh token hastens its join."""
 
 
 class Link:
@@ -182,10 +184,9 @@ class Link:
         """A fresh token: the server is told for each channel, before it ends them for the old one. Those that
         it did end, or refused, are joined anew."""
         self._renewing = False
+        if token != self._token:
+            self._hasten(now)
         self._set_token(now, token, token_due_in)
-        for channel in self._channels.values():
-            if channel.stage is _Stage.IDLE:
-                channel.due = min(channel.due, now)
         joined = [channel for channel in self._channels.values() if channel.stage is not _Stage.IDLE]
         return [self._push(channel, "access_token", {"access_token": token}) for channel in joined]
 
@@ -241,6 +242,12 @@ class Link:
         return min(times)
 
     # --------------------------------------------------------------------------------------------
+
+    def _hasten(self, now: float) -> None:
+        """Join what waits for it, once in the time that it would have waited: the token may be no better."""
+        for channel in self._channels.values():
+            if channel.stage is _Stage.IDLE and channel.patient_until <= now < channel.due:
+                channel.patient_until, channel.due = channel.due, now
 
     def _beat(self, now: float) -> list[Action]:
         if now < self._heartbeat_at:

@@ -27,9 +27,7 @@ class JobLog(Log):
         )
         if self._job is None:
             self._job = await self._read_job(carry)
-            # Had it ended before, no event will tell; if it ended since the rows were read, one will.
-            is_told = self._job.event_seq <= self.order.last_seq
-            self.order.ended = not rows and self._job.is_terminal and is_told
+            self.order.begin(self._job, rows)
         return rows, len(rows) == _PAGE
 
     async def complete(self, event: JobEvent, carry: Carry) -> JobEvent:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from reelbase.errors import EventsMissing
-from reelbase.models import EventPage, EventType, JobEvent
+from reelbase.models import EventPage, EventType, Job, JobEvent
 
 _REMEMBERED = 100_000
 
@@ -22,17 +22,33 @@ class Verdict(Enum):
 
 
 class JobOrder:
-    """Where a listener is in one job's log: `seq` counts without gaps, up to the end of the job."""
+    """Where a listener is in one job's log: `seq` counts without gaps, up to the end of the job.
+
+    The end is the change to a terminal status, unless it is known that a retry followed.
+    """
 
     def __init__(self, job_id: UUID, after_seq: int) -> None:
         self._job_id = job_id
         self.last_seq = after_seq
         self.ended = False
         self._known = after_seq
+        self._changed_until = 0
+        """Up to this seq, ends are known not to be the last change of status."""
+        self._over_at: int | None = None
 
     @property
     def waiting(self) -> bool:
         return self._known > self.last_seq
+
+    def begin(self, job: Job, rows: list[JobEvent]) -> None:
+        """Learn of the job, which was read just after the first rows and before they are."""
+        self._known = max(self._known, job.event_seq)
+        if not job.is_terminal:
+            self._changed_until = job.event_seq
+        elif not any(row.type is EventType.JOB_STATUS for row in rows):
+            # It had ended before: then no event will tell, and what is known of now is the rest.
+            self._over_at = job.event_seq
+            self.ended = self.last_seq >= job.event_seq
 
     def offer(self, event: JobEvent) -> Verdict:
         """Judge a row; one that is to be delivered counts as delivered."""
@@ -43,7 +59,8 @@ class JobOrder:
             return Verdict.GAP
         self.last_seq = event.seq
         # The steps that an end closes are logged before it, with the job's state already terminal.
-        self.ended = event.type is EventType.JOB_STATUS and event.is_terminal
+        is_end = event.type is EventType.JOB_STATUS and event.is_terminal and event.seq > self._changed_until
+        self.ended = is_end or event.seq == self._over_at
         return Verdict.DELIVER
 
     def read(self, rows: list[JobEvent]) -> list[JobEvent]:
@@ -54,6 +71,8 @@ class JobOrder:
                 f"Job {self._job_id} has no event {before + 1} in its log, which goes on with {rows[0].seq}.",
                 hint="Read the job and watch from its event_seq.",
             )
+        changes = [event.seq for event in rows if event.type is EventType.JOB_STATUS]
+        self._changed_until = max(self._changed_until, *(seq - 1 for seq in changes), 0)
         return [event for event in rows if self.offer(event) is Verdict.DELIVER]
 
 

@@ -15,6 +15,7 @@ from reelbase.errors import ClientClosed, ReelbaseError
 from reelbase.execution.call import Call
 from reelbase.models import JobEvent
 from reelbase.realtime.background import BackgroundLoop
+from reelbase.realtime.backoff import passes
 from reelbase.realtime.clock import Clock
 from reelbase.realtime.feed import Counts, End, Feed, Read, Wait
 from reelbase.realtime.hub import Hub
@@ -69,7 +70,9 @@ class AsyncEventStream:
     own end.
     """
 
-    def __init__(self, log: Log, order: Any, around: Surroundings) -> None:
+    def __init__(self, log: Log, order: Any, around: Surroundings, owner: object = None) -> None:
+        # Who closes the stream is there as long as the stream is: a client may be forgotten sooner.
+        self._owner = owner
         self._log = log
         self._around = around
         self._observers: list[Callable[[ConnectionState], None]] = []
@@ -87,7 +90,7 @@ class AsyncEventStream:
 
     @property
     def connection_state(self) -> ConnectionState:
-        """How live the stream is, and why."""
+        """How live the stream is, and why. That it has caught up, it learns while an event is waited for."""
         return self._feed.state
 
     def on_connection_state(self, observer: Callable[[ConnectionState], None]) -> None:
@@ -120,8 +123,9 @@ class AsyncEventStream:
 
     async def start(self) -> None:
         """Read the log for the first time and begin to listen. Raises what reading raises."""
-        while not self._has_read and not self._closed and self._pending is None:
-            await self._advance()
+        with suppress(StopAsyncIteration):
+            while not self._has_read and not self._closed and self._pending is None:
+                await self._advance()
 
     async def aclose(self) -> None:
         """Let go of the connection; a task that waits for the next event finds the end. Harmless twice."""
@@ -189,9 +193,8 @@ class AsyncEventStream:
         try:
             page, more = reading.result()
         except BaseException as error:
-            passes = isinstance(error, ReelbaseError) and error.transient
             self._feed.failed(now, f"the log cannot be read now: {error}")
-            if self._has_read and passes:
+            if self._has_read and isinstance(error, ReelbaseError) and passes(error):
                 return
             raise
         self._feed.page(now, page, more=more)

@@ -1,13 +1,16 @@
 """One connection for all who listen: as few sockets and channels as they need, and for no longer."""
 
 import asyncio
+import itertools
+import threading
 from uuid import UUID
 
 import pytest
 
 from live_world import Notes, listening, misbehaving, patient, record
-from reelbase import AsyncReelbase
+from reelbase import AsyncReelbase, Reelbase
 from reelbase.realtime import hub as hub_module
+from reelbase.realtime.endpoint import Timing
 from reelbase.realtime.source import Source
 from support import Target, eventually
 
@@ -101,6 +104,16 @@ async def test_many_sources__are_spread_over_sockets(target: Target, service: As
         assert not any(listener.rows for listener in notes[:-1])
 
 
+async def test_joins__follow_as_soon_as_there_is_room() -> None:
+    timing = Timing(join=60, heartbeat=60)
+    async with misbehaving() as realtime, listening(realtime.url, "key", timing=timing) as hub:
+        notes = [Notes() for _ in SOURCES[:60]]
+        for source, listener in zip(SOURCES, notes, strict=False):
+            hub.listen(source, listener)
+
+        await eventually(lambda: [listener.has_come_up() for listener in notes])
+
+
 async def test_joins__are_not_all_asked_for_at_once() -> None:
     async def wait(*_: object) -> None: ...
 
@@ -149,3 +162,43 @@ async def test_guest__listens_on_a_socket_of_its_own(target: Target, service: As
         await anext(stream)
 
     assert [client._feeds._hub.sockets for client in (service, guest)] == [1, 1]  # type: ignore[union-attr]
+
+
+async def test_rows_that_come_all_at_once__let_others_run_between() -> None:
+    async with misbehaving() as realtime, listening(realtime.url, "key") as hub:
+        notes = Notes()
+        hub.listen(Source(), notes)
+        await eventually(notes.has_come_up)
+        had = [0]
+
+        async def run() -> None:
+            while True:
+                had.append(len(notes.rows))
+                await asyncio.sleep(0)
+
+        other = asyncio.create_task(run())
+        for seq in range(1, 301):
+            await realtime.row(realtime.joins[0], record(seq))
+        await eventually(lambda: notes.has_seqs(*range(1, 301)))
+        other.cancel()
+
+        assert max(after - before for before, after in itertools.pairwise(had)) <= 20
+
+
+async def test_provider_of_one_guest_that_hangs__holds_up_nobody_else(target: Target) -> None:
+    free = threading.Event()
+
+    def hang() -> str:
+        assert free.wait(30)
+        raise OSError("away")
+
+    with Reelbase(target.url, target.service_role_key) as client:
+        for _ in range(3):
+            guest = client.as_user(hang)
+            for _ in range(16):
+                guest.subscriptions.subscribe_to_all_jobs(print)
+
+        with client.events.stream() as events:
+            await asyncio.wait_for(asyncio.to_thread(events.start), 10)
+        assert sum(thread.name == "reelbase-token" for thread in threading.enumerate()) == 3
+        free.set()

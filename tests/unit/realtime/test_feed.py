@@ -358,7 +358,8 @@ class OneJob(Listening):
 
     def end(self, choices: Choices) -> None:
         transaction = self.model.begin()
-        if not self.model.locked(JOBS[0], transaction):
+        has_ended = any(event.is_terminal for event in self.model.log)
+        if not has_ended and not self.model.locked(JOBS[0], transaction):
             self.model.write(transaction, JOBS[0], EventType.JOB_STATUS, JobStatus.COMPLETED)
         self.commit_and_tell(choices, transaction)
 
@@ -512,6 +513,35 @@ def test_row_that_the_log_does_not_show_yet__is_waited_for_at_a_fast_beat() -> N
     # Within half a second of the slow one's commit, and not at the beat of ten.
     assert feed.step(3.0) == late
     assert reads < 20
+
+
+@pytest.mark.parametrize(("rows", "most"), [(1, 40), (3_000, 130)])
+def test_rows_that_the_log_never_shows__are_waited_for_at_a_beat_that_grows(rows: int, most: int) -> None:
+    """A job that is deleted, or unseen ones that keep telling while an old transaction is open."""
+    model = LogModel()
+    order = LogOrder(model.end)
+    feed: Feed[Any] = Feed(order, 0.0)
+    nothing = model.read_all(order.cursor, lambda _: True, 10)
+    assert isinstance(feed.step(0.0), Read)
+    feed.page(0.0, nothing, more=False)
+    for job in range(rows):
+        model.append(UUID(int=job))
+    late = [model.append(UUID(int=job)) for job in range(rows)]
+
+    reads = answered_at = 0
+    for millisecond in range(60_000):
+        now = millisecond / 1000
+        if millisecond % 20 == 0 and late:
+            feed.row(now, late.pop())
+        if millisecond == answered_at:
+            feed.page(now, nothing, more=False)
+        if isinstance(feed.step(now), Read):
+            # While it is read, more of them come.
+            reads, answered_at = reads + 1, millisecond + 30
+            feed.step(now)
+
+    assert order.waiting
+    assert reads < most
 
 
 def test_job_of_which_nothing_was_wanted_yet__is_pushed_from_its_second_row_on() -> None:

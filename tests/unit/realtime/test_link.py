@@ -321,6 +321,30 @@ def test_channels_that_were_refused__are_joined_at_once_with_a_fresh_token() -> 
     ]
 
 
+@pytest.mark.parametrize("token", ["the same", "token {}"])
+def test_token_that_is_always_due__does_not_have_refused_channels_joined_at_its_beat(token: str) -> None:
+    """A provider of expired tokens, or a clock that is wrong. Each refusal silences the whole socket."""
+    link, now, joins = Link(TIMING, random.Random(1)), 1000.0, 0  # noqa: S311  # spreads load, guards nothing
+    link.add(SOURCES[0])
+    link.poll(now)
+    actions, renewals = link.opened(now, "the same", 0.0), 0
+    while now < 1000.0 + TIMING.longest_rejoin:
+        for action in actions:
+            if isinstance(action, Renew):
+                renewals += 1
+                link.renewed(now, token.format(renewals), 0.0)
+            elif _is_join(action):
+                joins += 1
+                link.received(now, _refusal_of(action))
+            else:
+                link.received(now, {"topic": "phoenix"})
+        now = max(now, _deadline(link))
+        actions = link.poll(now)
+
+    assert renewals > 100
+    assert joins < 25
+
+
 @pytest.mark.parametrize(("holds", "grows"), [(0.01, True), (TIMING.longest_retry, False)])
 def test_server_that_lets_in_and_ends_at_once__is_asked_less_and_less(holds: float, grows: bool) -> None:
     link, now = Link(TIMING, random.Random(1)), 1000.0  # noqa: S311  # spreads load, guards nothing
