@@ -378,7 +378,7 @@ async def test_dead_letter__is_kept_and_passed(service: AsyncReelbase, name: str
     await service.jobs.cancel(jobs[1])
     async with service.events.consumer(name, user_id=user_id) as consumer:
         events = await told(consumer, 2)
-        await consumer.dead_letter(events[0], attempts=3, error="It broke." * 1000)
+        await consumer.dead_letter(events[0], attempts=3, error="It broke\0\udce9." * 1000)
         await service.jobs.delete(jobs[1])
         await consumer.dead_letter(events[1], attempts=3, error="")
 
@@ -386,7 +386,7 @@ async def test_dead_letter__is_kept_and_passed(service: AsyncReelbase, name: str
     assert [(letter.event, letter.event_id, letter.attempts) for letter in letters] == [
         (events[0], events[0].id, 3)
     ]
-    assert letters[0].error.startswith("It broke.")
+    assert letters[0].error.startswith("It broke\ufffd?.")
     assert len(letters[0].error) == 2000
     assert await unread(service, name, user_id) == jobs[2:]
     assert (await service.consumers.discard(name, events[0].id)).event == events[0]
@@ -523,3 +523,19 @@ def test_synchronous_run__passes_on_what_the_handler_raises(
         synchronous.events.consumer(name, user_id=user_id).run(fail)
     with synchronous.events.consumer(name, user_id=user_id, wait=False) as consumer:
         assert next(consumer).job_id == job.id
+
+
+def test_client_closed_while_a_synchronous_handler_works__ends_the_run(
+    target: Target, synchronous: Reelbase, name: str, user_id: UUID
+) -> None:
+    with synchronous.events.consumer(name, start="now"):
+        job = synchronous.jobs.create("mp4", 64, 64, user_id=user_id)
+    client = Reelbase(target.url, target.service_role_key)
+    consumer = client.events.consumer(name, user_id=user_id)
+
+    consumer.run(lambda _: client.close())
+    consumer.stop()
+
+    (cursor,) = [each.cursor for each in synchronous.consumers.list() if each.name == name]
+    unread = synchronous.events.read_all(after=cursor, user_id=user_id)
+    assert [event.job_id for event in unread.items] == [job.id]

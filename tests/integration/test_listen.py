@@ -144,6 +144,23 @@ async def test_webhook__is_given_up_after_so_many_attempts(
     assert [headers["webhook-id"] for headers in receiver.headers] == [f"evt_{event.id}"] * 3
 
 
+async def test_answer__is_shown_without_what_cannot_be_printed(event: JobEvent) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 500 Erreur \xe9\r\ncontent-length: 7\r\n\r\na\0b\x1b[1m")
+        await writer.drain()
+        writer.close()
+
+    async with (
+        await asyncio.start_server(answer, "127.0.0.1", 0) as server,
+        Webhook(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", (), timeout=5) as webhook,
+    ):
+        with pytest.raises(NotDelivered) as failure:
+            await webhook.deliver(event)
+
+    assert str(failure.value) == "HTTP 500 Erreur \ufffd: a\ufffdb\ufffd[1m"
+
+
 async def test_silent_endpoint__is_not_waited_for(event: JobEvent) -> None:
     async def keep_silent(_: web.Request) -> web.StreamResponse:
         await asyncio.Event().wait()
@@ -172,7 +189,13 @@ async def test_endpoint__is_left_alone_for_as_long_as_it_asks(event: JobEvent, s
 
 @pytest.mark.parametrize(
     ("asked", "least", "most"),
-    [("in ten minutes", 300, 600), ("soon", 0, 0), ("-5", 0, 0), ("90", 90, 90)],
+    [
+        ("in ten minutes", 300, 600),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", 0, 0),
+        ("soon", 0, 0),
+        ("-5", 0, 0),
+        ("90", 90, 90),
+    ],
 )
 async def test_retry_after__may_be_a_date(event: JobEvent, asked: str, least: float, most: float) -> None:
     if asked == "in ten minutes":
@@ -221,6 +244,11 @@ async def test_command_that_fails__is_not_delivered(event: JobEvent, command: st
         await Command(command, timeout=0.2 if "sleep" in command else 10).deliver(event)
 
     assert [child for child in psutil.Process().children() if "sleep" in child.name()] == []
+
+
+async def test_command_that_cannot_be_started__is_not_delivered(event: JobEvent) -> None:
+    with pytest.raises(NotDelivered, match="not started"):
+        await Command(f"true {'x' * 2**20}", timeout=10).deliver(event)
 
 
 async def test_command_that_reads_nothing__is_well(event: JobEvent) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import functools
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -100,3 +102,21 @@ async def test_exit_in_a_thread__ends_only_the_call() -> None:
     with pytest.raises(RuntimeError, match="SystemExit"):
         await caller.call(leave)
     caller.close()
+
+
+NEVER_RETURNING = """
+import asyncio, threading
+from reelbase.realtime.callbacks import ThreadCaller
+
+async def main():
+    caller = ThreadCaller()
+    calling = asyncio.create_task(caller.call(threading.Event().wait))
+    await asyncio.wait({calling}, timeout=0.1)
+    caller.close()
+
+asyncio.run(main())
+"""
+
+
+def test_function_that_never_returns__does_not_keep_the_interpreter_from_its_end() -> None:
+    subprocess.run([sys.executable, "-c", NEVER_RETURNING], check=True, timeout=30)

@@ -66,6 +66,9 @@ def test_secret_that_is_none__is_refused_and_not_shown(setting: str | None, word
         ("https://[", "is no web address"),
         ("https://example.com:port", "is no web address"),
         ("https://me:secret@example.com", "holds a password"),
+        ("htps://me:secret@example.com/hook", "^htps://example.com/hook is no web address"),
+        ("https://me:sec/ret:secret@example.com:99999", "^https://example.com:99999 is no web address"),
+        ("me:secret@example.com", "^example.com is no web address"),
     ],
 )
 def test_address_that_is_none__is_refused(url: str, words: str) -> None:

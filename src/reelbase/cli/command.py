@@ -24,18 +24,7 @@ class Command:
 
     async def deliver(self, event: JobEvent) -> None:
         """One attempt. Raises NotDelivered."""
-        process = await asyncio.create_subprocess_shell(
-            self._command,
-            stdin=PIPE,
-            env={
-                **os.environ,
-                "REELBASE_EVENT_ID": str(event.id),
-                "REELBASE_EVENT_TYPE": event.type,
-                "REELBASE_JOB_ID": str(event.job_id),
-            },
-            # A group of its own, which can be ended as a whole, and which Ctrl-C does not reach before us.
-            start_new_session=True,
-        )
+        process = await self._started(event)
         try:
             async with asyncio.timeout(self._timeout):
                 await process.communicate(as_json(event) + b"\n")
@@ -48,6 +37,24 @@ class Command:
             raise NotDelivered(f"ended by signal {-code}")
         if code > 0:
             raise NotDelivered(f"exit code {code}")
+
+    async def _started(self, event: JobEvent) -> Process:
+        try:
+            return await asyncio.create_subprocess_shell(
+                self._command,
+                stdin=PIPE,
+                env={
+                    **os.environ,
+                    "REELBASE_EVENT_ID": str(event.id),
+                    "REELBASE_EVENT_TYPE": event.type,
+                    "REELBASE_JOB_ID": str(event.job_id),
+                },
+                # A group of its own: it can be ended as a whole, and Ctrl-C does not reach it before us.
+                start_new_session=True,
+            )
+        except OSError as error:
+            # The machine may be short of memory, processes or files for a while.
+            raise NotDelivered(f"not started ({error})") from error
 
 
 async def _stop(process: Process) -> None:

@@ -22,7 +22,8 @@ class NotDelivered(Exception):
     """An attempt failed. The other side may ask to be left alone for `retry_after` seconds."""
 
     def __init__(self, reason: str, *, retry_after: float = 0.0) -> None:
-        super().__init__(reason)
+        # Some of it may be the other side's words, which are to be printed, and kept in the database.
+        super().__init__("".join(each if each.isprintable() else "\ufffd" for each in reason))
         self.retry_after = retry_after
 
 

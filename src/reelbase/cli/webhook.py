@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -126,7 +127,9 @@ def _secret(text: str) -> bytes:
 
 def _checked(url: str) -> str:
     if not _is_web_address(url):
-        raise ConfigurationError(f"{url} is no web address.", hint="Give one that begins with https://.")
+        # Nor would it be one with the name and password that it may hold.
+        shown = re.sub(r"(?s)^(\w+://)?.*@", r"\1", url)
+        raise ConfigurationError(f"{shown} is no web address.", hint="Give one that begins with https://.")
     if urlsplit(url).username is not None:
         raise ConfigurationError("The web address holds a password.", hint="The signature says who sends.")
     return url
@@ -150,6 +153,6 @@ def _retry_after(headers: Mapping[str, str]) -> float:
     asked = headers.get("Retry-After", "")
     if asked.isdecimal():
         return float(asked)
-    with suppress(ValueError):
+    with suppress(ValueError, OverflowError, OSError):
         return max(0.0, parsedate_to_datetime(asked).timestamp() - time.time())
     return 0.0

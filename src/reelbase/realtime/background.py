@@ -3,7 +3,9 @@
 import asyncio
 import threading
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from typing import Any, Generic, TypeVar
 
 from reelbase.errors import ClientClosed
 from reelbase.execution.forks import forks
@@ -25,7 +27,8 @@ class BackgroundLoop:
         return loop
 
     def _begin(self) -> None:
-        self._lock = threading.Lock()
+        # A signal handler may use the client in the midst of what its thread does with it.
+        self._lock = threading.RLock()
         self._ready = threading.Event()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -37,21 +40,22 @@ class BackgroundLoop:
         return self._thread is threading.current_thread()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """The coroutine's result. An interrupt of the waiting thread cancels the coroutine.
+        """The coroutine's result. An interrupt of the waiting thread cancels it, unless it is done.
 
         Raises ClientClosed when the loop is closed, CancelledError of concurrent.futures when that happens
         meanwhile.
         """
-        try:
-            loop = self._started()
-        except BaseException:
+        if self.is_here:
             work.close()
-            raise
-        future = asyncio.run_coroutine_threadsafe(work, loop)
+            raise RuntimeError("code in the background loop cannot wait for it")
+        errand = _Errand(work)
         try:
-            return future.result()
+            # Both under the lock: a loop that has been closed begins nothing.
+            with self._lock:
+                self._started().call_soon_threadsafe(errand.begin)
+            return errand.result()
         except BaseException:
-            future.cancel()
+            self._call_off(errand)
             raise
 
     def close(self) -> None:
@@ -64,22 +68,66 @@ class BackgroundLoop:
             self._thread = None
 
     def _started(self) -> asyncio.AbstractEventLoop:
-        if self.is_here:
-            raise RuntimeError("code in the background loop cannot wait for it")
-        with self._lock:
-            if self.closed:
-                raise ClientClosed("The client is closed.", hint="Make another one.")
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=asyncio.run, args=(self._serve(),), name="reelbase-events", daemon=True
-                )
-                self._thread.start()
-                self._ready.wait()
-            if self._loop is None:
-                raise RuntimeError("the background loop did not start")
-            return self._loop
+        if self.closed:
+            raise ClientClosed("The client is closed.", hint="Make another one.")
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=asyncio.run, args=(self._serve(),), name="reelbase-events", daemon=True
+            )
+            self._thread.start()
+            self._ready.wait()
+        if self._loop is None:
+            raise RuntimeError("the background loop did not start")
+        return self._loop
+
+    def _call_off(self, errand: "_Errand[Any]") -> None:
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            errand.cancel()
+            return
+        with suppress(RuntimeError):  # closed meanwhile: everything in it has been cancelled
+            loop.call_soon_threadsafe(errand.cancel)
 
     async def _serve(self) -> None:
         self._loop, self._closing = asyncio.get_running_loop(), asyncio.Event()
         self._ready.set()
         await self._closing.wait()
+
+
+class _Errand(Generic[T]):
+    """A coroutine that the loop runs for another thread.
+
+    The other thread touches a plain lock only. In the condition of a Future, an interrupt may leave the lock
+    taken, and the loop would wait for it for ever.
+    """
+
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        self._work = work
+        self._task: asyncio.Task[T] | None = None
+        self._running = threading.Lock()
+        self._running.acquire()
+
+    def begin(self) -> None:
+        """In the loop."""
+        self._task = asyncio.ensure_future(self._work)
+        self._task.add_done_callback(self._end)
+
+    def cancel(self) -> None:
+        """In the loop, if there is one."""
+        if self._task is None:
+            self._work.close()
+        else:
+            self._task.cancel()
+
+    def result(self) -> T:
+        """In the other thread: wait for it."""
+        self._running.acquire()
+        assert self._task is not None  # noqa: S101  # it has ended
+        if self._task.cancelled():
+            raise CancelledError
+        return self._task.result()
+
+    def _end(self, task: "asyncio.Task[T]") -> None:
+        if not task.cancelled():
+            task.exception()  # looked at: after an interrupt nobody else does
+        self._running.release()

@@ -2,12 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import ContextVar, copy_context
+from concurrent.futures import Future
+from contextvars import Context, ContextVar, copy_context
+from dataclasses import dataclass, field
 from inspect import isawaitable, iscoroutinefunction
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
+from reelbase.realtime.tasks import is_cancelled
+
 Callback = Callable[..., object]
+Outcome = tuple[Any, BaseException | None]
 
 inside_callback: ContextVar[bool] = ContextVar("reelbase_inside_callback", default=False)
 """Whether the present code was called by a subscription: it cannot wait for what waits for it."""
@@ -22,7 +28,7 @@ class Caller:
         try:
             await self._call(function, arguments)
         except asyncio.CancelledError as error:
-            if _is_cancelled():
+            if is_cancelled():
                 raise
             raise RuntimeError("the callback waited for something that was cancelled") from error
 
@@ -37,18 +43,17 @@ class ThreadCaller(Caller):
     """Calls plain functions in a thread of its own, one after the other; coroutine functions in the loop."""
 
     def __init__(self) -> None:
-        self._thread: ThreadPoolExecutor | None = None
+        self._calls: SimpleQueue[_Call | None] | None = None
 
     async def _call(self, function: Callback, arguments: tuple[Any, ...]) -> None:
         if iscoroutinefunction(function):
             await _awaited(function(*arguments))
             return
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="reelbase-callback")
-        context, loop = copy_context(), asyncio.get_running_loop()
-        result, error = await loop.run_in_executor(
-            self._thread, lambda: context.run(_outcome, function, arguments)
-        )
+        if self._calls is None:
+            self._calls = _begun()
+        call = _Call(copy_context(), function, arguments)
+        self._calls.put(call)
+        result, error = await asyncio.wrap_future(call.outcome)
         if isinstance(error, Exception):
             raise error
         if error is not None:
@@ -57,11 +62,36 @@ class ThreadCaller(Caller):
         await _awaited(result)
 
     def close(self) -> None:
-        if self._thread is not None:
-            self._thread.shutdown(wait=False)
+        if self._calls is not None:
+            self._calls.put(None)
 
 
-def _outcome(function: Callback, arguments: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
+@dataclass(frozen=True, slots=True)
+class _Call:
+    context: Context
+    function: Callback
+    arguments: tuple[Any, ...]
+    outcome: "Future[Outcome]" = field(default_factory=Future)
+
+    def make(self) -> None:
+        if self.outcome.set_running_or_notify_cancel():
+            self.outcome.set_result(self.context.run(_outcome, self.function, self.arguments))
+
+
+def _begun() -> "SimpleQueue[_Call | None]":
+    """Where a new thread takes its calls from, until None. A function that never returns should not keep the
+    interpreter from its end, so it is no thread of an executor."""
+    calls: SimpleQueue[_Call | None] = SimpleQueue()
+    Thread(target=_make, args=(calls,), name="reelbase-callback", daemon=True).start()
+    return calls
+
+
+def _make(calls: "SimpleQueue[_Call | None]") -> None:
+    while (call := calls.get()) is not None:
+        call.make()
+
+
+def _outcome(function: Callback, arguments: tuple[Any, ...]) -> Outcome:
     """What the function returned, or raised: as a value, because no future takes a StopIteration."""
     try:
         return function(*arguments), None
@@ -72,9 +102,3 @@ def _outcome(function: Callback, arguments: tuple[Any, ...]) -> tuple[Any, BaseE
 async def _awaited(result: Any) -> None:
     if isawaitable(result):
         await result
-
-
-def _is_cancelled() -> bool:
-    """Whether the running task itself is being cancelled, not only what it waits for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from reelbase.errors import LeaseLost, ReelbaseError
+from reelbase.errors import ClientClosed, LeaseLost, ReelbaseError
 from reelbase.models import AnyJobEvent, EventConsumer, EventPage, JobEvent
 from reelbase.realtime.background import BackgroundLoop
 from reelbase.realtime.backoff import backoff
@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 _SHORTEST_BEAT = 0.05
 _LONGEST_BEAT = 10.0
+_BETWEEN_READS = 0.1
+"""Seconds, when there was nothing: a nudge for each of many events should not be a read for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +186,7 @@ class AsyncConsumer:
     async def _open(self) -> None:
         if self._holding is not None:
             raise RuntimeError(f"The consumer {self.name} is open already.")
-        lease = await self._unless_over(acquire(self._carry, self._consumption))
+        lease = await self._acquired()
         if lease is None:
             return
         async with contextlib.AsyncExitStack() as ending:
@@ -193,6 +195,18 @@ class AsyncConsumer:
             ending.push_async_callback(_ended, keeping)
             nudges = await ending.enter_async_context(self._nudges())
             self._holding = _Holding(lease, nudges, ending.pop_all())
+
+    async def _acquired(self) -> Lease | None:
+        acquiring = asyncio.create_task(
+            acquire(self._carry, self._consumption), name="reelbase-consumer-lease"
+        )
+        try:
+            return await self._unless_over(acquiring)
+        except asyncio.CancelledError:
+            if acquiring.done() and not acquiring.cancelled() and acquiring.exception() is None:
+                # It came in the same moment, and nobody would hold it.
+                await acquiring.result().end()
+            raise
 
     async def _close(self) -> None:
         holding, self._holding = self._holding, None
@@ -230,6 +244,7 @@ class AsyncConsumer:
 
         What a nudge tells of can be read when all transactions before it have ended: soon, mostly.
         """
+        await self._unless_over(asyncio.sleep(_BETWEEN_READS))
         nudged = await self._unless_over(nudges.wait(self._beat))
         self._beat = _SHORTEST_BEAT if nudged else min(self._beat * 2, _LONGEST_BEAT)
 
@@ -255,7 +270,9 @@ async def _raced(work: Awaitable[T], *ends: asyncio.Future[Any]) -> T | None:
                 end.result()
         return None
     finally:
-        await _ended(task)
+        # Not of one that is done: to be cancelled while waiting would lose what it returned.
+        if not task.done():
+            await _ended(task)
 
 
 async def _ended(task: asyncio.Future[Any]) -> None:
@@ -273,6 +290,8 @@ class Consumer:
     def __init__(self, consumer: AsyncConsumer, loop: BackgroundLoop) -> None:
         self._consumer = consumer
         self._loop = loop
+        self._here: AnyJobEvent | None = None
+        self._turn = asyncio.Lock()
 
     @property
     def name(self) -> str:
@@ -300,10 +319,25 @@ class Consumer:
 
     def _next(self, following: Callable[[], Coroutine[Any, Any, AnyJobEvent]]) -> AnyJobEvent:
         try:
-            return self._loop.run(following())
+            self._loop.run(self._fetch(following))
         except (StopAsyncIteration, CancelledError):
             # Cancelled: the client was closed by another thread, and its consumers end with it.
             raise StopIteration from None
+        event, self._here = self._here, None
+        if event is None:
+            # Another thread has stopped it meanwhile.
+            raise StopIteration
+        return event
+
+    async def _fetch(self, following: Callable[[], Coroutine[Any, Any, AnyJobEvent]]) -> None:
+        """Put the next event in its place.
+
+        An interrupted caller may have left one of these behind: it goes first, and what it has put there is
+        what the caller gets next. It counts as told, and a later commit would go past it.
+        """
+        async with self._turn:
+            if self._here is None:
+                self._here = await following()
 
     def commit(self, event: JobEvent) -> None:
         """Say that the event and all before it are done with. Returns when that is so.
@@ -333,10 +367,11 @@ class Consumer:
             while True:
                 try:
                     event = self._next(self._consumer.next_handed)
-                except StopIteration:
+                except (StopIteration, ClientClosed):
                     return
                 handler(event)
-                self._loop.run(self._handled(event))
+                with _until_closed():
+                    self._loop.run(self._handled(event))
         finally:
             if opened:
                 self.close()
@@ -346,13 +381,21 @@ class Consumer:
 
     def stop(self) -> None:
         """End the iteration, or `run`, when the event at hand is done with. From any thread."""
-        self._loop.run(self._stop())
+        with _until_closed():
+            self._loop.run(self._stop())
 
     async def _stop(self) -> None:
         self._consumer.stop()
+        self._here = None
 
     def close(self) -> None:
         """Commit what `run` has handled, and give the lease up. Harmless when done twice, and after the
         client's own end."""
-        if not self._loop.closed:
+        with _until_closed():
             self._loop.run(self._consumer.aclose())
+        self._here = None
+
+
+def _until_closed() -> contextlib.suppress:
+    """Another thread may close the client at any time, which ends its consumers."""
+    return contextlib.suppress(ClientClosed, CancelledError)

@@ -36,7 +36,7 @@ async def acquire(carry: Carry, consumption: Consumption) -> "Lease":
     delays = backoff(longest=_LONGEST_PAUSE)
     told_holder = None
     while True:
-        began = time.monotonic()
+        began = _now()
         try:
             start = start or await _start(carry, consumption.start)
             row = await _answered(carry, consumption, start)
@@ -68,13 +68,16 @@ async def _answered(carry: Carry, consumption: Consumption, start: str | None) -
     try:
         row: EventConsumer = await asyncio.shield(asking)
     except asyncio.CancelledError:
-        # A request that is under way may yet bring the lease, and nobody would hold it.
-        await asyncio.wait({asking}, timeout=_FAREWELL)
-        if asking.done() and not asking.cancelled() and asking.exception() is None:
-            with contextlib.suppress(ReelbaseError):
-                await carry(consumption.releasing(asking.result().lease))
+        refusing = asyncio.create_task(_refuse(asking, carry, consumption), name="reelbase-consumer-refusal")
+        await asyncio.wait({refusing}, timeout=_FAREWELL)
         raise
     return row
+
+
+async def _refuse(asking: asyncio.Future[EventConsumer], carry: Carry, consumption: Consumption) -> None:
+    """Give up the lease that a request under way may yet bring, as nobody would hold it."""
+    with contextlib.suppress(ReelbaseError):
+        await carry(consumption.releasing((await asking).lease))
 
 
 class Lease:
@@ -103,18 +106,19 @@ class Lease:
     @property
     def is_certain(self) -> bool:
         """Whether nobody else can have taken it, by our own clock."""
-        return time.monotonic() < self._renewed_at + self._seconds
+        return _now() < self._renewed_at + self._seconds
 
     async def certain(self) -> None:
         """Wait until the lease has been renewed, if it has run out."""
         while not self.is_certain:
             self._renewed.clear()
+            self._woken.set()
             await self._renewed.wait()
 
     def note(self, event_id: int, *, soon: bool = False) -> None:
         """The event and all before it are done: commit that, `soon` at once, else within a second."""
         if self._noted is None:
-            self._noted_at = time.monotonic()
+            self._noted_at = _now()
         self._noted = event_id
         self._notes = _MOST_UNCOMMITTED if soon else self._notes + 1
         self._woken.set()
@@ -139,7 +143,7 @@ class Lease:
             return 0.0
         if self._noted is not None:
             due = min(due, self._noted_at + _LONGEST_UNCOMMITTED)
-        return due - time.monotonic()
+        return due - _now()
 
     async def settle(self) -> None:
         """Commit what was noted, and renew the lease. Returns when that is done."""
@@ -161,7 +165,7 @@ class Lease:
 
     async def bury(self, event_id: int, attempts: int, error: str) -> None:
         """Commit the event as a dead letter. One whose job is gone leaves none."""
-        reason = error[:_LONGEST_ERROR] or "no reason given"
+        reason = _storable(error)[:_LONGEST_ERROR] or "no reason given"
         async with self._turn:
             await self._persistently(lambda: self._bury(event_id, attempts, reason))
 
@@ -185,7 +189,7 @@ class Lease:
         """Carry it however long the database is away. Raises what does not pass."""
         delays = backoff(longest=min(_LONGEST_PAUSE, self._seconds / _RENEWALS_PER_LEASE))
         while True:
-            began = time.monotonic()
+            began = _now()
             try:
                 self.row = await send()
             except ReelbaseError as error:
@@ -246,3 +250,13 @@ class Lease:
 def _is_event(error: NotFound) -> bool:
     """Whether it is the event that was not found, and not the consumer."""
     return "event_id" in error.details
+
+
+def _storable(text: str) -> str:
+    """The text without what neither JSON nor the database takes: lone surrogates and NUL."""
+    return text.encode(errors="replace").decode().replace("\0", "\ufffd")
+
+
+def _now() -> float:
+    """Seconds that pass while the machine is suspended, too: the lease's do."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from reelbase.errors import ReelbaseError
+from reelbase.errors import ClientClosed, ReelbaseError
 from reelbase.execution.call import Call
 from reelbase.models import JobEvent
 from reelbase.realtime.background import BackgroundLoop
@@ -21,6 +21,7 @@ from reelbase.realtime.feed import Counts, End, Feed, Read, Wait
 from reelbase.realtime.hub import Hub
 from reelbase.realtime.source import Source
 from reelbase.realtime.state import ConnectionState
+from reelbase.realtime.tasks import is_cancelled
 
 Carry = Callable[[Call[Any]], Awaitable[Any]]
 
@@ -114,7 +115,7 @@ class AsyncEventStream:
                 await self._around.seen(self._pending)
             event = await self._log.complete(self._pending, self._around.carry)
         except asyncio.CancelledError:
-            if self._closed and not _is_cancelled():
+            if self._closed and not is_cancelled():
                 raise StopAsyncIteration from None
             raise
         self._pending = None
@@ -215,12 +216,6 @@ class AsyncEventStream:
                 logger.exception("An observer of the connection state failed.")
 
 
-def _is_cancelled() -> bool:
-    """Whether the running task itself is being cancelled, not only what it waits for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
 class EventStream:
     """The same for synchronous code: the connection lives in the client's background thread."""
 
@@ -228,6 +223,7 @@ class EventStream:
         self._events = events
         self._loop = loop
         self._here: deque[JobEvent] = deque()
+        self._turn = asyncio.Lock()
         self._cursor_before: str | None = None
         """What is `here` has not been told yet."""
 
@@ -255,7 +251,9 @@ class EventStream:
 
     def __next__(self) -> JobEvent:
         event = self._next(None)
-        assert event is not None  # noqa: S101  # without a limit there is one, or the end
+        if event is None:
+            # Without a limit there is one, unless another thread has closed this meanwhile.
+            raise StopIteration
         return event
 
     def next_within(self, seconds: float) -> JobEvent | None:
@@ -269,7 +267,8 @@ class EventStream:
     def close(self) -> None:
         """Let go of the connection. Harmless when done twice, and after the client's own end."""
         self._here.clear()
-        if not self._loop.closed:
+        # Another thread may be closing the client, which ends its streams.
+        with suppress(ClientClosed, CancelledError):
             self._loop.run(self._events.aclose())
 
     def __enter__(self) -> Self:
@@ -282,27 +281,31 @@ class EventStream:
 
     def _next(self, seconds: float | None) -> JobEvent | None:
         if not self._here:
-            self._cursor_before = self._events.cursor
             try:
-                self._loop.run(_several(self._events, seconds, self._here))
+                self._loop.run(self._fetch(seconds))
             except (StopAsyncIteration, CancelledError):
                 # Cancelled: the client was closed by another thread, and its streams end with it.
                 raise StopIteration from None
-        return self._here.popleft() if self._here else None
+        try:
+            return self._here.popleft()
+        except IndexError:
+            return None
 
+    async def _fetch(self, seconds: float | None) -> None:
+        """Put the next event in its place, unless there is none for so long, and those that came with it.
 
-async def _several(events: AsyncEventStream, seconds: float | None, here: deque[JobEvent]) -> None:
-    """Put the next event in its place, unless there is none for so long, and those that came with it.
-
-    Crossing threads for each would take longer than the event itself.
-    """
-    try:
-        async with asyncio.timeout(seconds):
-            here.append(await anext(events))
-    except TimeoutError:
-        return
-    # What ends the stream here ends it again when there is nothing before it.
-    with suppress(TimeoutError, StopAsyncIteration, ReelbaseError):
-        while events.is_ready and len(here) < _AT_ONCE:
-            async with asyncio.timeout(_SOON):
-                here.append(await anext(events))
+        Crossing threads for each would take longer than the event itself. An interrupted caller may have left
+        one of these behind: it goes first, and what it has put there is what the caller gets next.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds) as limit, self._turn:
+                if self._here:
+                    return
+                self._cursor_before = self._events.cursor
+                self._here.append(await anext(self._events))
+                limit.reschedule(None)
+                # What ends the stream here ends it again when there is nothing before it.
+                with suppress(TimeoutError, StopAsyncIteration, ReelbaseError):
+                    while self._events.is_ready and len(self._here) < _AT_ONCE:
+                        async with asyncio.timeout(_SOON):
+                            self._here.append(await anext(self._events))

@@ -1,5 +1,6 @@
 """Following system events: the log for certainty, nudges for speed."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import AbstractAsyncContextManager
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 _FIRST_BEAT = 0.25
 _LONGEST_BEAT = 10.0
+_BETWEEN_READS = 0.1
+"""Seconds: a nudge for each of many rows should not be a read for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class SystemEventStream:
                 for event in page.items:
                     yield event
                 if not page.more:
+                    await asyncio.sleep(_BETWEEN_READS)
                     nudged = await self._nudges.wait(beat)
                     # Rows can be read only when older transactions have ended: a nudge may come too early.
                     beat = _FIRST_BEAT if nudged else min(beat * 2, _LONGEST_BEAT)
