@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 from reelbase.errors import ClientClosed, LeaseLost, ReelbaseError
 from reelbase.models import AnyJobEvent, EventConsumer, EventPage, JobEvent
 from reelbase.realtime.background import BackgroundLoop
-from reelbase.realtime.backoff import backoff
+from reelbase.realtime.backoff import backoff, passes
 from reelbase.realtime.consumption import Consumption
 from reelbase.realtime.lease import Lease, acquire
 from reelbase.realtime.nudges import Nudges
@@ -225,7 +225,7 @@ class AsyncConsumer:
                 self._carry(self._consumption.reading(told.cursor))
             )
         except ReelbaseError as error:
-            if not error.transient:
+            if not passes(error):
                 raise
             logger.warning("Consumer %s: the log cannot be read now: %s", self.name, error)
             await self._unless_over(asyncio.sleep(next(self._delays)))

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from reelbase.errors import Conflict, LeaseLost, NotFound, ReelbaseError
 from reelbase.execution.call import Call
 from reelbase.models import EventConsumer
-from reelbase.realtime.backoff import backoff
+from reelbase.realtime.backoff import backoff, passes
 from reelbase.realtime.consumption import Consumption
 from reelbase.realtime.stream import Carry
 from reelbase.realtime.told import Place, Told
@@ -48,7 +48,7 @@ async def acquire(carry: Carry, consumption: Consumption) -> "Lease":
                 logger.info("Consumer %s: waiting, it is held by %s.", name, told_holder)
             pause = random.uniform(_TRY_AGAIN / 2, _TRY_AGAIN)  # noqa: S311  # spreads load, guards nothing
         except ReelbaseError as error:
-            if not error.transient or not consumption.wait:
+            if not passes(error) or not consumption.wait:
                 raise
             logger.warning("Consumer %s: it cannot be acquired now: %s", name, error)
             pause = next(delays)
@@ -195,7 +195,7 @@ class Lease:
             except ReelbaseError as error:
                 if isinstance(error, LeaseLost):
                     self._lose(error)
-                if not error.transient:
+                if not passes(error):
                     raise
                 logger.warning("Consumer %s: nothing can be committed now: %s", self.row.name, error)
                 await asyncio.sleep(next(delays))

@@ -9,7 +9,7 @@ from uuid import uuid4
 from reelbase.errors import ReelbaseError, SubscriptionOverflow
 from reelbase.models import JobEvent
 from reelbase.realtime.backlog import AnyEvent, Backlog
-from reelbase.realtime.backoff import backoff
+from reelbase.realtime.backoff import backoff, passes
 from reelbase.realtime.callbacks import Callback, Caller
 from reelbase.realtime.pace import Pace
 from reelbase.realtime.state import ConnectionPhase, ConnectionState
@@ -131,7 +131,7 @@ class Subscription:
             try:
                 return await stream.start()
             except ReelbaseError as error:
-                if not error.transient:
+                if not passes(error):
                     raise
                 logger.warning("Subscription %s cannot begin yet: %s", self.id, error)
             await asyncio.sleep(next(delays))

@@ -86,7 +86,7 @@ class SystemEventStream:
         try:
             return await self._read(page.next_cursor)
         except ReelbaseError as error:
-            if not error.transient:
+            if not passes(error):
                 raise
             logger.warning("The system events cannot be read now: %s", error)
             return page.model_copy(update={"items": (), "more": False})
