@@ -10,6 +10,7 @@ from typing import Self
 
 from reelbase.errors import ReelbaseError
 from reelbase.models import Severity, SystemEvent, SystemEventLogPage
+from reelbase.realtime.backoff import passes
 from reelbase.realtime.nudges import Nudges
 from reelbase.realtime.state import ConnectionPhase, ConnectionState
 from reelbase.realtime.stream import Carry
