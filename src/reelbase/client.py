@@ -1,14 +1,12 @@
 """The clients: where services, executors and the feed are put together."""
 
 import asyncio
-import contextlib
 import copy
 import inspect
 import tracemalloc
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import CancelledError
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
@@ -22,7 +20,7 @@ from reelbase.cache.identity import Identity as CacheIdentity
 from reelbase.cache.identity import identify
 from reelbase.cache.layer import AsyncCachedCarry, CachedCarry
 from reelbase.cache.tags import tags_of_event, tags_of_write
-from reelbase.errors import ClientClosed, ConfigurationError
+from reelbase.errors import ConfigurationError
 from reelbase.execution.batch import AsyncBatch, Batch
 from reelbase.execution.call import Call
 from reelbase.execution.database import AsyncDatabase, Database
@@ -33,7 +31,7 @@ from reelbase.execution.telemetry import Hook, Hooks, Telemetry, current_correla
 from reelbase.health.checkup import AsyncHealth, Checkup, Health
 from reelbase.health.pool import pool_of
 from reelbase.models import JobEvent
-from reelbase.realtime.background import BackgroundLoop
+from reelbase.realtime.background import BackgroundLoop, until_closed
 from reelbase.realtime.consumer import AsyncConsumer, Consumer
 from reelbase.realtime.consumption import Consumption
 from reelbase.realtime.endpoint import LivePath, RealtimeEndpoint
@@ -453,8 +451,7 @@ class Reelbase(_Client[Sync]):
         """Close all connections, streams and the background thread. Harmless when done twice."""
         self.subscriptions.close()
         if self._feeds is not None and self._feeds.in_use and not self._loop.closed:
-            # Another thread may close at the same time: then all is closed.
-            with contextlib.suppress(ClientClosed, CancelledError):
+            with until_closed():
                 self._loop.run(self._feeds.close())
         if not self._is_guest:
             self._loop.close()

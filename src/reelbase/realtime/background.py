@@ -94,6 +94,11 @@ class BackgroundLoop:
         await self._closing.wait()
 
 
+def until_closed() -> suppress:
+    """For what may come too late: another thread may close the client at any time, and so all in it."""
+    return suppress(ClientClosed, CancelledError)
+
+
 class _Errand(Generic[T]):
     """A coroutine that the loop runs for another thread.
 

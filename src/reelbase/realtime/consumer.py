@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 
 from reelbase.errors import ClientClosed, LeaseLost, ReelbaseError
 from reelbase.models import AnyJobEvent, EventConsumer, EventPage, JobEvent
-from reelbase.realtime.background import BackgroundLoop
+from reelbase.realtime.background import BackgroundLoop, until_closed
 from reelbase.realtime.backoff import backoff, passes
 from reelbase.realtime.consumption import Consumption
 from reelbase.realtime.lease import Lease, acquire
@@ -370,7 +370,7 @@ class Consumer:
                 except (StopIteration, ClientClosed):
                     return
                 handler(event)
-                with _until_closed():
+                with until_closed():
                     self._loop.run(self._handled(event))
         finally:
             if opened:
@@ -381,7 +381,7 @@ class Consumer:
 
     def stop(self) -> None:
         """End the iteration, or `run`, when the event at hand is done with. From any thread."""
-        with _until_closed():
+        with until_closed():
             self._loop.run(self._stop())
 
     async def _stop(self) -> None:
@@ -391,11 +391,6 @@ class Consumer:
     def close(self) -> None:
         """Commit what `run` has handled, and give the lease up. Harmless when done twice, and after the
         client's own end."""
-        with _until_closed():
+        with until_closed():
             self._loop.run(self._consumer.aclose())
         self._here = None
-
-
-def _until_closed() -> contextlib.suppress:
-    """Another thread may close the client at any time, which ends its consumers."""
-    return contextlib.suppress(ClientClosed, CancelledError)

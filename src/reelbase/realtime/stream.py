@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from reelbase.errors import ClientClosed, ReelbaseError
+from reelbase.errors import ReelbaseError
 from reelbase.execution.call import Call
 from reelbase.models import JobEvent
-from reelbase.realtime.background import BackgroundLoop
+from reelbase.realtime.background import BackgroundLoop, until_closed
 from reelbase.realtime.backoff import passes
 from reelbase.realtime.clock import Clock
 from reelbase.realtime.feed import Counts, End, Feed, Read, Wait
@@ -267,8 +267,7 @@ class EventStream:
     def close(self) -> None:
         """Let go of the connection. Harmless when done twice, and after the client's own end."""
         self._here.clear()
-        # Another thread may be closing the client, which ends its streams.
-        with suppress(ClientClosed, CancelledError):
+        with until_closed():
             self._loop.run(self._events.aclose())
 
     def __enter__(self) -> Self:

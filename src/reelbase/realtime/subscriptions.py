@@ -1,17 +1,14 @@
 """`client.subscriptions`: functions that are called with events as they happen."""
 
 import asyncio
-import contextlib
 import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import CancelledError
 from functools import partial
 from typing import Any, Self, TypedDict, Unpack
 from uuid import UUID
 
-from reelbase.errors import ClientClosed
 from reelbase.execution.forks import forks
 from reelbase.models import (
     AnyJobEvent,
@@ -31,7 +28,7 @@ from reelbase.models import (
     StorageOperationLogged,
     SystemEvent,
 )
-from reelbase.realtime.background import BackgroundLoop
+from reelbase.realtime.background import BackgroundLoop, until_closed
 from reelbase.realtime.backlog import Backlog, Overflow
 from reelbase.realtime.callbacks import Caller, ThreadCaller, inside_callback
 from reelbase.realtime.subscription import Subscription
@@ -328,8 +325,7 @@ class Subscriptions(_Subscribing):
     def close(self) -> None:
         """As the client does at its end."""
         if self._to_close and not self._loop.closed:
-            # Closed meanwhile by another thread, it has ended them already.
-            with contextlib.suppress(ClientClosed, CancelledError):
+            with until_closed():
                 self._loop.run(self._close())
 
     def _end(self, wanted: Collection[SubscriptionId] | None) -> int:
