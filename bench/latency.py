@@ -10,10 +10,12 @@ from decimal import Decimal
 from uuid import UUID
 
 import psycopg
+from living import live
 from realtime import AsyncRealtimeClient, RealtimePostgresChangesListenEvent
 
 from reelbase import AsyncReelbase, Job, JobStatus, SigningKey
 from reelbase.realtime.endpoint import LivePath
+from reelbase.realtime.stream import AsyncEventStream
 
 COMMITS = 100
 VIEWERS = 200
@@ -99,14 +101,15 @@ async def watched(
     job = job or await running(client)
     times = Times()
 
-    async def view(viewer: AsyncReelbase) -> None:
-        async for event in viewer.jobs.watch(job.id):
+    async def view(events: AsyncEventStream) -> None:
+        async for event in events:
             times.seen(float(event.progress_percentage))
 
-    tasks = [asyncio.create_task(view(viewer)) for viewer in viewers]
-    await asyncio.sleep(2 + len(viewers) / 50)  # until they are live
+    streams = [viewer.jobs.watch(job.id) for viewer in viewers]
+    tasks = [asyncio.create_task(view(events)) for events in streams]
+    await asyncio.gather(*(live(events) for events in streams))
     await change(dsn, job.id, times)
-    await asyncio.sleep(1)
+    await asyncio.sleep(1)  # until the last have come
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

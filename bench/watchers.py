@@ -9,8 +9,9 @@ from pathlib import Path
 from uuid import UUID
 
 import psycopg
+from living import live
 
-from reelbase import AsyncReelbase, ConnectionPhase, JobStatus
+from reelbase import AsyncReelbase, JobStatus
 from reelbase.realtime.stream import AsyncEventStream
 
 WATCHERS = 1000
@@ -45,14 +46,6 @@ async def watchers(settings: dict[str, str]) -> None:
     print(f"commit to watcher, p50  {statistics.median(lags) * 1e3:7.1f} ms")
     print(f"commit to watcher, p99  {lags[int(len(lags) * 0.99)] * 1e3:7.1f} ms")
     print(f"pushed                  {pushed:7} of {len(sent)}")
-
-
-async def live(stream: AsyncEventStream) -> None:
-    """Wait until rows come by push."""
-    is_live = asyncio.Event()
-    stream.on_connection_state(lambda state: state.phase is ConnectionPhase.LIVE and is_live.set())
-    if stream.connection_state.phase is not ConnectionPhase.LIVE:
-        await is_live.wait()
 
 
 async def note(stream: AsyncEventStream, arrived: dict[tuple[UUID, Decimal], float]) -> None:
