@@ -1,11 +1,8 @@
 """What tests share: the stack they talk to, and small helpers."""
 
 import asyncio
-import secrets
-import socket
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from inspect import isawaitable
 from typing import Any
@@ -53,15 +50,6 @@ class Target:
     def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         """A direct session of the database's owner."""
         return psycopg.connect(self.db_url, autocommit=True)
-
-
-def unused_port() -> int:
-    """A port where nobody listens, nor will by chance: below those that the system itself gives away."""
-    while True:
-        port = 20_000 + secrets.randbelow(12_000)
-        with suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 async def done(result: Any) -> Any:

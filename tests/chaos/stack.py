@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import ExitStack, suppress
@@ -15,7 +14,7 @@ import psycopg
 from chaos import gateway
 from localbase.database import bootstrap
 from localbase.keys import Keys
-from localbase.ports import HOST
+from localbase.ports import HOST, claim_port
 from localbase.postgres import PostgresServer
 from localbase.project import read_project
 from localbase.stack import StackOptions, StackStatus, fill, running_server
@@ -24,19 +23,13 @@ from support import Target, eventually
 ROOT = Path(__file__).parents[2]
 
 
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
 class Stack:
     """Postgres on data that goes with it, and the gateway in a process of its own. Use as `async with`."""
 
     def __init__(self, log: Path) -> None:
-        self.port = unused_port()
+        self.port = claim_port(0)
         self._log = log
-        self._options = StackOptions(workdir=ROOT, db_port=unused_port(), ephemeral=True)
+        self._options = StackOptions(workdir=ROOT, db_port=claim_port(0), ephemeral=True)
         self._resources = ExitStack()
         self._server: PostgresServer | None = None
         self._gateway: subprocess.Popen[bytes] | None = None

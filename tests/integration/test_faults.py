@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 from psycopg import sql
 
+from localbase.ports import claim_port
 from proxy import Fault, Proxy, page, serving
 from reelbase import (
     AsyncReelbase,
@@ -36,7 +37,7 @@ from reelbase import (
 )
 from reelbase.execution.call import Call
 from reelbase.execution.retry import RetryPolicy
-from support import AnyClient, Target, text, unused_port
+from support import AnyClient, Target, text
 
 Connect = Callable[..., AnyClient]
 
@@ -102,7 +103,7 @@ async def proxy(target: Target) -> AsyncIterator[Proxy]:
 
 
 async def test_refused_connection__says_so_and_what_to_check(connect: Connect) -> None:
-    client = connect(f"http://127.0.0.1:{unused_port()}", "key")
+    client = connect(f"http://127.0.0.1:{claim_port(0)}", "key")
     with pytest.raises(ConnectionFailed, match=r"cannot be reached \(.+\)\. Check SUPABASE_URL") as caught:
         await ask(client, lambda client: client.jobs.create("mp4", 64, 64))
 
@@ -202,7 +203,7 @@ async def test_unknown_function__says_so(target: Target) -> None:
 
 
 async def test_keys__do_not_show_in_errors(target: Target) -> None:
-    async with AsyncReelbase(f"http://127.0.0.1:{unused_port()}", target.service_role_key) as client:
+    async with AsyncReelbase(f"http://127.0.0.1:{claim_port(0)}", target.service_role_key) as client:
         with pytest.raises(ConnectionFailed) as caught:
             await client.elements.add(uuid4(), text())
 

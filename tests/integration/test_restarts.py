@@ -13,9 +13,10 @@ import psycopg
 import pytest
 
 from integration.localbase.projects import Project
+from localbase.ports import claim_port
 from reelbase import AsyncReelbase, Reelbase
 from reelbase.execution.retry import RetryPolicy
-from support import AnyClient, done, eventually, unused_port
+from support import AnyClient, done, eventually
 
 pytestmark = pytest.mark.local_stack
 
@@ -30,7 +31,7 @@ class Stack:
         (home / "demo").mkdir()
         (home / "demo" / "supabase").symlink_to(MIGRATIONS)
         self.project = Project(home / "demo", {**os.environ, "LOCALBASE_HOME": str(home)})
-        self._ports = [f"--api-port={unused_port()}", f"--db-port={unused_port()}"]
+        self._ports = [f"--api-port={claim_port(0)}", f"--db-port={claim_port(0)}"]
         self.status = self.start()
 
     def start(self) -> dict[str, str]:

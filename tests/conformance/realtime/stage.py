@@ -13,10 +13,10 @@ from localbase.background import BackgroundLoop
 from localbase.database import bootstrap
 from localbase.gateway import Gateway
 from localbase.keys import Keys
+from localbase.ports import claim_port
 from localbase.postgres import DatabaseAddress, PostgresServer
 from localbase.pytest_plugin import LocalStack
 from localbase.stack import StackOptions, running_server
-from support import unused_port
 
 _SETUP = Path(__file__).with_name("setup.sql")
 
@@ -41,7 +41,7 @@ def breakable_stage(workdir: Path, loop: BackgroundLoop) -> Iterator[Stage]:
     """A stage on a server of its own, so that it can be stopped."""
     keys = Keys.local()
     # A port of its own, since a free one would be another after the restart.
-    options = StackOptions(workdir=workdir, db_port=unused_port(), ephemeral=True)
+    options = StackOptions(workdir=workdir, db_port=claim_port(0), ephemeral=True)
     with running_server(options) as server:
         bootstrap(server.port)
         _set_up(server.database().dsn())

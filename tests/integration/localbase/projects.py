@@ -17,6 +17,8 @@ as $$ select 'hello; ' || hello.name $$;
 """
 SEED = "insert into public.notes values (1, 'seeded');\n"
 
+ANY_PORTS = ("--api-port=0", "--db-port=0")
+
 
 @dataclass(frozen=True, slots=True)
 class Project:
@@ -43,7 +45,7 @@ class Project:
 
     def start(self, *arguments: str) -> dict[str, str]:
         """Start in the background on free ports; what `status` tells then."""
-        done = self.run("start", "--detach", "--api-port=0", "--db-port=0", *arguments)
+        done = self.run("start", "--detach", *ANY_PORTS, *arguments)
         assert done.returncode == 0, done.stderr
         return self.status()
 

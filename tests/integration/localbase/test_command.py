@@ -11,7 +11,7 @@ import httpx
 import psycopg
 import pytest
 
-from integration.localbase.projects import Project
+from integration.localbase.projects import ANY_PORTS, Project
 
 pytestmark = pytest.mark.local_stack
 
@@ -65,7 +65,7 @@ def test_ephemeral_data_does_not(project: Project) -> None:
 
 
 def test_foreground_ends_at_a_signal(project: Project) -> None:
-    command = [sys.executable, "-m", "localbase", "start", "--ephemeral", "--api-port=0", "--db-port=0"]
+    command = [sys.executable, "-m", "localbase", "start", "--ephemeral", *ANY_PORTS]
     with subprocess.Popen(
         command,
         cwd=project.workdir,
@@ -169,7 +169,7 @@ def test_busy_port_is_named(project: Project, option: str) -> None:
 def test_failing_migration_is_named_with_its_line(project: Project) -> None:
     broken = project.add_migration("20250102000000_broken.sql", "select 1;\n\n-- why\nselect nope;\n")
 
-    done = project.run("start", "--detach", "--api-port=0", "--db-port=0")
+    done = project.run("start", "--detach", *ANY_PORTS)
 
     assert done.returncode == 1
     assert "supabase/migrations/20250102000000_broken.sql:4: column" in done.stderr
@@ -183,7 +183,7 @@ def test_failing_migration_leaves_nothing_of_its_file(project: Project) -> None:
     status = project.start()
     project.run("stop")
     project.add_migration("20250102000000_broken.sql", "create table public.half ();\nselect 1 / 0;\n")
-    assert project.run("start", "--api-port=0", "--db-port=0").returncode == 1
+    assert project.run("start", *ANY_PORTS).returncode == 1
 
     status = project.start("--no-migrate")
 
@@ -216,7 +216,7 @@ def test_mistakes_are_one_line(project: Project, arguments: list[str], said: str
 def test_unknown_postgres_is_named(project: Project) -> None:
     project.environment["LOCALBASE_POSTGRES_BIN"] = "/nowhere"
 
-    done = project.run("start", "--ephemeral", "--api-port=0", "--db-port=0")
+    done = project.run("start", "--ephemeral", *ANY_PORTS)
 
     assert done.returncode == 1
     assert done.stderr.startswith("localbase: /nowhere/initdb cannot be run")

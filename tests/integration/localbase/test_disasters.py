@@ -13,7 +13,7 @@ import httpx
 import psycopg
 import pytest
 
-from integration.localbase.projects import Project
+from integration.localbase.projects import ANY_PORTS, Project
 from support import eventually
 
 pytestmark = pytest.mark.local_stack
@@ -123,7 +123,7 @@ async def test_full_disk__without_space_for_the_log_the_stack_ends_and_says_why(
     await eventually(lambda: _assert_ended(crowded))
     (log,) = small_disk.parent.glob("*/stack.log")
     assert "Postgres ended unexpectedly: could not write to file" in log.read_text()
-    refused = crowded.run("start", "--detach", start)
+    refused = crowded.run("start", "--detach", *ANY_PORTS, start)
     assert refused.returncode == 1
     assert "No space left on device" in refused.stderr
 

@@ -10,15 +10,15 @@ import pytest
 
 from localbase.database import bootstrap
 from localbase.keys import Keys
+from localbase.ports import claim_port
 from localbase.postgres import PostgresServer
 from localbase.stack import StackOptions, running_server
-from support import unused_port
 
 
 @pytest.fixture
 def postgres(tmp_path: Path) -> Iterator[PostgresServer]:
     """A server on a port that stays the same."""
-    options = StackOptions(workdir=tmp_path, db_port=unused_port(), ephemeral=True)
+    options = StackOptions(workdir=tmp_path, db_port=claim_port(0), ephemeral=True)
     with running_server(options) as server:
         bootstrap(server.port)
         yield server
