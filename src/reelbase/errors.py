@@ -22,6 +22,7 @@
         │   ├── InvalidTransition `from_status`, `to_status`, `allowed`
         │   └── LeaseLost         what the caller held belongs to others, or to nobody
         ├── RateLimited           too many calls; `retry_after` seconds
+        ├── QuotaExceeded         the user has too much already; `limit`, `used`, `requested`
         ├── TransactionConflict   two transactions got in each other's way
         └── ServerFault           the server failed; `transient` if a repeat may help
 
@@ -54,6 +55,7 @@ __all__ = [
     "PermissionDenied",
     "PoolExhausted",
     "Problem",
+    "QuotaExceeded",
     "RateLimited",
     "ReelbaseError",
     "ServerFault",
@@ -202,6 +204,8 @@ class CallRefused(ReelbaseError):
     """The server answered, and said no."""
 
     _by_key: ClassVar[dict[str, type["CallRefused"]]] = {}
+    _remedy: ClassVar[str | None] = None
+    """For answers that name none."""
 
     def __init_subclass__(cls, *, answers: tuple[str, ...] = ()) -> None:
         """Register which answers the class stands for: errors, SQLSTATEs, their classes, HTTP statuses."""
@@ -209,7 +213,7 @@ class CallRefused(ReelbaseError):
         CallRefused._by_key.update(dict.fromkeys(answers, cls))
 
     def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.message, hint=answer.hint)
+        super().__init__(answer.message, hint=answer.hint or self._remedy)
         self.error = answer.error
         self.sqlstate = answer.sqlstate
         self.status = answer.status
@@ -245,9 +249,13 @@ def _status(answer: Answer) -> str:
 class AuthenticationError(CallRefused, answers=("PGRST301", "PGRST302", "PGRST303", "28", "401")):
     """The API key or access token is missing, wrong or expired."""
 
+    _remedy = "Give a key of this project, and a token that has not expired."
+
 
 class PermissionDenied(CallRefused, answers=("permission_denied", "client_unknown", "42501", "403")):
     """The caller may not do this."""
+
+    _remedy = "Use a key or a token whose role may do this."
 
 
 class NotFound(CallRefused, answers=("not_found",)):
@@ -314,6 +322,25 @@ class RateLimited(CallRefused, answers=("rate_limited", "429")):
     """Too many calls; `retry_after` says when there is room again."""
 
     transient = True
+
+
+class QuotaExceeded(CallRefused, answers=("quota_exceeded",)):
+    """The user would have more unfinished jobs than a user may have. Nothing was created."""
+
+    @property
+    def limit(self) -> int | None:
+        """How many jobs of one user may wait or be processed at a time."""
+        return self.details.get("limit")
+
+    @property
+    def used(self) -> int | None:
+        """How many there were before the call."""
+        return self.details.get("used")
+
+    @property
+    def requested(self) -> int | None:
+        """How many the call asked for on top of them."""
+        return self.details.get("requested")
 
 
 # A gateway without its server (Cloudflare, in front of hosted projects, has numbers of its own), or overload.

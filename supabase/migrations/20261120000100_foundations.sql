@@ -80,7 +80,8 @@ insert into private.error_causes (error, status, meaning) values
     ('lease_lost', 409, 'The job is claimed by somebody else, or by nobody; the caller''s claim is over.'),
     ('consumer_busy', 409, 'Another instance of the consumer holds its lease.'),
     ('cursor_behind', 409, 'The consumer has committed a later place already.'),
-    ('rate_limited', 429, 'Too many calls; `retry_after` says in how many seconds there is room again.');
+    ('rate_limited', 429, 'Too many calls; `retry_after` says in how many seconds there is room again.'),
+    ('quota_exceeded', 403, 'The user would have more unfinished jobs than a user may have.');
 
 -- The one way in which a function refuses: SQLSTATE PT + HTTP status, so that PostgREST answers
 -- with that status; `detail` is JSON for programs, `hint` the remedy. It never returns: what a function
@@ -469,22 +470,40 @@ grant execute on function private.log_place to anon, authenticated, service_role
 -- What an operator may tune without a migration. Written in SQL only; the API cannot reach it.
 create table private.settings (
     name text primary key,
+    form text not null,
     value jsonb not null,
-    description text not null
+    description text not null,
+    constraint settings_form_known check (
+        form in ('text', 'true or false', 'number', 'number or null', 'whole number', 'whole number or null')
+    ),
+    -- A mistake is refused where it is made, not found by every call from then on.
+    constraint settings_value_has_its_form check (
+        case jsonb_typeof(value)
+            when 'null' then form like '% or null'
+            when 'string' then form = 'text'
+            when 'boolean' then form = 'true or false'
+            when 'number' then value::numeric between 0 and 2147483647
+                and (form like 'number%' or form like 'whole number%' and value::numeric % 1 = 0)
+            else false
+        end
+    )
 );
 alter table private.settings enable row level security;
 create policy "No role of the API reaches the settings" on private.settings
     for all to anon, authenticated, service_role using (false);
 comment on table private.settings is 'What an operator may tune; one row a setting.';
+comment on column private.settings.form is 'What its value may be; numbers are 0 to 2147483647.';
+comment on constraint settings_form_known on private.settings is 'must be a form that the value is held to';
+comment on constraint settings_value_has_its_form on private.settings is 'must have the form that the row names';
 
-insert into private.settings (name, value, description) values
+insert into private.settings (name, form, value, description) values
     (
-        'client_ip_header', '"x-forwarded-for"',
+        'client_ip_header', 'text', '"x-forwarded-for"',
         'Request header that holds the client''s address and that a client cannot write: '
         'x-forwarded-for, or a header of the proxy in front (cf-connecting-ip on hosted Supabase).'
     ),
     (
-        'client_ip_position', '1',
+        'client_ip_position', 'whole number', '1',
         'Which entry of x-forwarded-for, counted from the right, the nearest trusted proxy wrote. '
         'Entries further left are the client''s own words.'
     );
@@ -501,6 +520,31 @@ as $$
 $$;
 comment on function private.setting is 'The value of one setting.';
 grant execute on function private.setting to anon, authenticated, service_role;
+
+-- One that is a number. Definer: as above.
+create function private.number_setting(name text)
+returns numeric
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+    select (value #>> '{}')::numeric from private.settings where settings.name = number_setting.name;
+$$;
+comment on function private.number_setting is 'The value of a setting that is a number.';
+grant execute on function private.number_setting to anon, authenticated, service_role;
+
+-- One that is a number of days. No further back than timestamps go, whatever it says.
+create function private.days_ago(setting text)
+returns timestamptz
+language sql
+stable
+set search_path = ''
+as $$
+    select now() - make_interval(secs => (86400 * least(private.number_setting(setting), 1000000))::double precision);
+$$;
+comment on function private.days_ago is 'The time that lies the days of a setting back; null without a value.';
+grant execute on function private.days_ago to anon, authenticated, service_role;
 
 -- Who is calling ----------------------------------------------------------------------------
 
@@ -648,7 +692,7 @@ begin
             address := claims ->> 'client_ip';
         end if;
     elsif header = 'x-forwarded-for' then
-        address := addresses[cardinality(addresses) + 1 - (private.setting('client_ip_position') #>> '{}')::integer];
+        address := addresses[cardinality(addresses) + 1 - private.number_setting('client_ip_position')::integer];
     else
         address := addresses[1];
     end if;

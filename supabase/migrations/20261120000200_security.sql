@@ -328,8 +328,8 @@ $$;
 comment on function public.check_rate_limit is 'Count a call under a key and say whether it may go on. Backends only.';
 grant execute on function public.check_rate_limit to authenticated, service_role;
 
-insert into private.settings (name, value, description) values (
-    'anonymous_jobs_per_hour', '100',
+insert into private.settings (name, form, value, description) values (
+    'anonymous_jobs_per_hour', 'whole number or null', '100',
     'How many jobs anonymous clients of one address (one /64 network of IPv6) may create in an hour; null is no limit.'
 );
 
@@ -347,7 +347,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    most integer := (private.setting('anonymous_jobs_per_hour') #>> '{}')::integer;
+    most integer := private.number_setting('anonymous_jobs_per_hour');
     client text := case
         when family(address) = 6 then network(set_masklen(address, 64))::text
         else coalesce(host(address), 'unknown')

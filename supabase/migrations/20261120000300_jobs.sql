@@ -156,6 +156,7 @@ comment on constraint jobs_idempotency_key_length on public.jobs is 'must have 1
 create index jobs_newest on public.jobs (created_at, id);
 create index jobs_by_status on public.jobs (status, created_at, id);
 create index jobs_by_user on public.jobs (user_id, created_at, id);
+create index jobs_unfinished_by_user on public.jobs (user_id) where finished_at is null and user_id is not null;
 create index jobs_by_client_ip on public.jobs (client_ip, created_at, id);
 create index jobs_by_format on public.jobs (output_format, created_at, id);
 create index jobs_finished on public.jobs (finished_at, id) where finished_at is not null;
@@ -541,6 +542,59 @@ end;
 $$;
 comment on function private.count_replays is 'Count that the creation of jobs was asked for again.';
 
+insert into private.settings (name, form, value, description) values (
+    'max_unfinished_jobs_per_user', 'whole number or null', 'null',
+    'How many jobs of one user may wait or be processed at a time; null: any number.'
+);
+
+-- Refuse jobs that were written just now when a user of theirs has more unfinished ones than the setting allows. After
+-- the write and behind a lock of the user's: whoever waited for the lock counts what the one before has written, so the
+-- quota holds exactly. Definer: it reads the setting, and counts whatever the caller may see.
+create function private.require_quota(job_ids uuid[])
+returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    most integer := private.number_setting('max_unfinished_jobs_per_user');
+    asked record;
+    unfinished integer;
+begin
+    if most is null then
+        return;
+    end if;
+    for asked in
+        select jobs.user_id, count(*)::integer as jobs
+        from public.jobs
+        where jobs.id = any (job_ids) and jobs.user_id is not null
+        group by jobs.user_id
+        -- In the order of the locks, so that two callers with the same users never wait for each other.
+        order by hashtext(jobs.user_id::text)
+    loop
+        perform pg_advisory_xact_lock(hashtext('reelbase: quota of a user'), hashtext(asked.user_id::text));
+        select count(*) into unfinished
+        from public.jobs
+        where jobs.user_id = asked.user_id and jobs.finished_at is null;
+        if unfinished > most then
+            perform private.fail(
+                'quota_exceeded',
+                format(
+                    'A user may have %s unfinished jobs: this one has %s, and the request adds %s.',
+                    most, unfinished - asked.jobs, asked.jobs
+                ),
+                jsonb_build_object(
+                    'user_id', asked.user_id, 'limit', most, 'used', unfinished - asked.jobs, 'requested', asked.jobs
+                ),
+                'Wait until some have ended, or cancel some.'
+            );
+        end if;
+    end loop;
+end;
+$$;
+comment on function private.require_quota is 'Refuse jobs just written with which a user has too many unfinished ones.';
+grant execute on function private.require_quota to authenticated, service_role;
+
 -- Insert jobs, given as a JSON array of objects with private.job_properties (and `elements`, which only their
 -- fingerprint takes in), in one statement; for each its place in the array, its id and whether it is new. An object
 -- whose idempotency key the same caller has given before stands for the job that it made then; with another content it
@@ -647,6 +701,7 @@ begin
             private.client_ip(), (select count(*)::integer from unnest(outcome) as insertion where insertion.is_new)
         );
     end if;
+    perform private.require_quota(array(select insertion.job_id from unnest(outcome) as insertion where insertion.is_new));
     return query
         select insertion.place, coalesce(kept.job_id, insertion.job_id), insertion.is_new
         from unnest(outcome) as insertion
@@ -1063,6 +1118,7 @@ begin
     job.status := 'pending';
     job.priority := coalesce(priority, job.priority);
     perform private.keep_job(job);
+    perform private.require_quota(array[job.id]);
     return private.visible_job(job_id);
 exception
     when check_violation then

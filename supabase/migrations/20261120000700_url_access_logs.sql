@@ -1,12 +1,12 @@
 -- URL access logs: who fetched the videos, from where and how fast. They hold other people's addresses, so only
 -- backends read them.
 
-insert into private.settings (name, value, description) values
+insert into private.settings (name, form, value, description) values
     (
-        'mask_client_addresses', 'true',
-        'Whether addresses in url_access_logs are cut to their network: IPv4 to /24, IPv6 to /48. Anything but false '
-        'masks. Masked is the default, because an address that is not needed need not be kept: statistics by country '
-        'and day need none, and what has been stored whole cannot be taken back.'
+        'mask_client_addresses', 'true or false', 'true',
+        'Whether addresses in url_access_logs are cut to their network: IPv4 to /24, IPv6 to /48. Masked is the '
+        'default, because an address that is not needed need not be kept: statistics by country and day need none, '
+        'and what has been stored whole cannot be taken back.'
     );
 
 -- The network of an address: what of it may be kept. One that is already wider stays as wide as it is.

@@ -38,13 +38,13 @@ grant select on public.job_claims to authenticated, service_role;
 create policy "Backends see claims" on public.job_claims
     for select to authenticated using ((select private.is_service()));
 
-insert into private.settings (name, value, description) values
-    ('queue_paused', 'false', 'While true nobody claims anything; what is being rendered goes on.'),
-    ('max_running_jobs', 'null', 'How many jobs may be claimed at a time in all; null: any number.'),
-    ('max_running_jobs_per_user', 'null', 'How many jobs of one user may be claimed at a time; null: any number.'),
-    ('max_rescues', '3', 'How often a job whose worker fell silent is given to another one before it ends in timeout; null: always.'),
-    ('retry_delay_seconds', '10', 'How long a job waits after its first failure, roughly; each further failure doubles it.'),
-    ('retry_delay_max_seconds', '3600', 'How long it waits at most.');
+insert into private.settings (name, form, value, description) values
+    ('queue_paused', 'true or false', 'false', 'While true nobody claims anything; what is being rendered goes on.'),
+    ('max_running_jobs', 'whole number or null', 'null', 'How many jobs may be claimed at a time in all; null: any number.'),
+    ('max_running_jobs_per_user', 'whole number or null', 'null', 'How many jobs of one user may be claimed at a time; null: any number.'),
+    ('max_rescues', 'whole number or null', '3', 'How often a job whose worker fell silent is given to another one before it ends in timeout; null: always.'),
+    ('retry_delay_seconds', 'number', '10', 'How long a job waits after its first failure, roughly; each further failure doubles it.'),
+    ('retry_delay_max_seconds', 'number', '3600', 'How long it waits at most.');
 
 -- The one claim under which a job is being processed, or none.
 create function private.live_claim(job_id uuid)
@@ -208,8 +208,8 @@ security definer
 set search_path = ''
 as $$
 declare
-    in_all integer := (private.setting('max_running_jobs') #>> '{}')::integer;
-    of_one_user integer := (private.setting('max_running_jobs_per_user') #>> '{}')::integer;
+    in_all integer := private.number_setting('max_running_jobs');
+    of_one_user integer := private.number_setting('max_running_jobs_per_user');
     level integer := 1001;
     room integer := max_jobs;
     busy uuid[] := array[]::uuid[];
@@ -402,8 +402,8 @@ volatile
 set search_path = ''
 as $$
     select make_interval(secs => least(
-        (private.setting('retry_delay_seconds') #>> '{}')::double precision * 2 ^ least(failures - 1, 30),
-        (private.setting('retry_delay_max_seconds') #>> '{}')::double precision
+        private.number_setting('retry_delay_seconds') * 2 ^ least(failures - 1, 30),
+        private.number_setting('retry_delay_max_seconds')
     ) * (0.5 + random() / 2));
 $$;
 comment on function private.retry_delay is 'How long a job waits after its n-th failure.';
@@ -479,7 +479,7 @@ security definer
 set search_path = ''
 as $$
 declare
-    cap integer := (private.setting('max_rescues') #>> '{}')::integer;
+    cap integer := private.number_setting('max_rescues');
     expired record;
     job public.jobs;
 begin

@@ -267,14 +267,14 @@ create trigger b_record_event after insert on public.storage_operations
     referencing new table as added
     for each statement execute function private.storage_operations_record_event();
 
-insert into private.settings (name, value, description) values
+insert into private.settings (name, form, value, description) values
     (
-        'log_url_accesses_as_events', 'true',
+        'log_url_accesses_as_events', 'true or false', 'true',
         'Whether each access to a finished video is an event of its job. Set it to false where videos are '
         'watched so often that writing to one job''s log would hold accesses up.'
     ),
     (
-        'broadcast_job_events', 'false',
+        'broadcast_job_events', 'true or false', 'false',
         'Whether each event is also broadcast by Realtime, to the private topics job:<id> and user:<id>.'
     );
 

@@ -4,24 +4,12 @@
 -- is read from job_stats_hourly, which counts every creation and change of status of a job exactly once, from the event
 -- log, and outlives jobs and log; what is not counted yet is added when it is read.
 
-insert into private.settings (name, value, description) values
-    ('stalled_after_seconds', '300', 'A job processed without a claim is stalled when nothing has happened for so long.'),
-    ('slow_after_seconds', '3600', 'A job is slow when it has been processed for longer than this.'),
-    ('slow_factor', '10', 'A job is slow when it has been processed for longer than so many times its estimated_duration.'),
-    ('slow_wait_seconds', '900', 'A job is slow when it could have been claimed for so long and nobody has.'),
-    ('recent_days', '7', 'How far back the views on what was lately go.');
-
--- A setting that is a number.
-create function private.number_setting(name text)
-returns numeric
-language sql
-stable
-set search_path = ''
-as $$
-    select (private.setting(number_setting.name) #>> '{}')::numeric;
-$$;
-comment on function private.number_setting is 'The value of a setting that is a number.';
-grant execute on function private.number_setting to anon, authenticated, service_role;
+insert into private.settings (name, form, value, description) values
+    ('stalled_after_seconds', 'number', '300', 'A job processed without a claim is stalled when nothing has happened for so long.'),
+    ('slow_after_seconds', 'number', '3600', 'A job is slow when it has been processed for longer than this.'),
+    ('slow_factor', 'number', '10', 'A job is slow when it has been processed for longer than so many times its estimated_duration.'),
+    ('slow_wait_seconds', 'number', '900', 'A job is slow when it could have been claimed for so long and nobody has.'),
+    ('recent_days', 'number', '7', 'How far back the views on what was lately go.');
 
 -- Since when the views on what was lately look. A function and no subselect, because the planner asks a stable function
 -- for its value, and chooses the index by it.
@@ -31,7 +19,7 @@ language sql
 stable
 set search_path = ''
 as $$
-    select now() - make_interval(secs => (86400 * private.number_setting('recent_days'))::double precision);
+    select private.days_ago('recent_days');
 $$;
 comment on function private.recent_since is 'Since when the views on what was lately look.';
 grant execute on function private.recent_since to anon, authenticated, service_role;

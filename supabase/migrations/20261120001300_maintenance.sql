@@ -3,15 +3,15 @@
 
 -- Retention ---------------------------------------------------------------------------------
 
-insert into private.settings (name, value, description) values
-    ('retention_days_jobs', '30', 'Days that a job stays after its end, with all that belongs to it; null is for ever.'),
-    ('retention_days_storage_operations', '90', 'Days that a storage operation stays; null is for ever.'),
-    ('retention_days_url_access_logs', '90', 'Days that an access to a URL stays; null is for ever.'),
-    ('retention_days_system_metrics', '7', 'Days that a value of a metric stays; null is for ever.'),
-    ('retention_days_system_events', '90', 'Days that a system event stays; null is for ever.'),
-    ('retention_days_event_dead_letters', '90', 'Days that an event stays that a consumer gave up; null is for ever.'),
-    ('retention_days_security_events', '365', 'Days that a security event stays; null is for ever.'),
-    ('retention_days_rate_limits', '1', 'Days that a window of a rate limit stays after its end; null is for ever.');
+insert into private.settings (name, form, value, description) values
+    ('retention_days_jobs', 'number or null', '30', 'Days that a job stays after its end, with all that belongs to it; null is for ever.'),
+    ('retention_days_storage_operations', 'number or null', '90', 'Days that a storage operation stays; null is for ever.'),
+    ('retention_days_url_access_logs', 'number or null', '90', 'Days that an access to a URL stays; null is for ever.'),
+    ('retention_days_system_metrics', 'number or null', '7', 'Days that a value of a metric stays; null is for ever.'),
+    ('retention_days_system_events', 'number or null', '90', 'Days that a system event stays; null is for ever.'),
+    ('retention_days_event_dead_letters', 'number or null', '90', 'Days that an event stays that a consumer gave up; null is for ever.'),
+    ('retention_days_security_events', 'number or null', '365', 'Days that a security event stays; null is for ever.'),
+    ('retention_days_rate_limits', 'number or null', '1', 'Days that a window of a rate limit stays after its end; null is for ever.');
 
 -- Whether a named consumer has not committed all events of a job. A job that is deleted takes its events with it, so
 -- one that a listener still has to learn of must wait: for as long as the listener stays away.
@@ -144,7 +144,6 @@ set search_path = ''
 as $$
 declare
     rule record;
-    days double precision;
     before timestamptz;
 begin
     perform private.require_admin();
@@ -163,11 +162,10 @@ begin
         ) as kept (schema_name, name, time_column)
     loop
         table_name := rule.name;
-        -- A setting that is null or not there keeps everything. A negative one would remove what is not old at all.
-        days := (private.setting('retention_days_' || rule.name) #>> '{}')::double precision;
-        before := least(now() - make_interval(secs => 86400 * days), now());
+        -- Null, with a setting that is null or not there, keeps everything.
+        before := private.days_ago('retention_days_' || rule.name);
         removed := case
-            when days is null then 0
+            when before is null then 0
             when rule.name = 'jobs' then private.remove_finished_jobs(before, max_rows)
             else private.remove_old_rows(rule.relation, rule.time_column, before, max_rows)
         end;
@@ -233,10 +231,11 @@ create table private.schema_objects (
 alter table private.schema_objects enable row level security;
 create policy "No role of the API reaches the snapshot" on private.schema_objects
     for all to anon, authenticated, service_role using (false);
-comment on table private.schema_objects is 'What the schemas public and private held when the migrations ended.';
+comment on table private.schema_objects is 'What the migrations had made when they ended.';
 
--- Everything in the schemas public and private that no extension brought, with its definition. Texts must come out the same
--- in every session, so the settings that change how Postgres writes an expression are fixed meanwhile.
+-- Everything in the schemas public and private that no extension brought, with its definition; also what says who hears
+-- Realtime's private topics, and what Realtime is told. Texts must come out the same in every session, so the settings
+-- that change how Postgres writes an expression are fixed meanwhile.
 create function private.present_schema()
 returns setof private.schema_objects
 language plpgsql
@@ -350,7 +349,13 @@ begin
                 ),
                 'using ' || pg_get_expr(polqual, polrelid), 'check ' || pg_get_expr(polwithcheck, polrelid)
             )
-            from pg_catalog.pg_policy join relations on relations.oid = polrelid
+            from pg_catalog.pg_policy
+            join (
+                select relations.oid, relations.name from relations
+                union all
+                -- Whatever else lets somebody listen there opens our topics too.
+                select to_regclass('realtime.messages'), 'realtime.messages'
+            ) as relations on relations.oid = polrelid
             union all
             select 'function', functions.name, concat_ws(
                 ' ', prokind, pg_get_function_arguments(functions.oid), 'returns ' || pg_get_function_result(functions.oid),
@@ -392,6 +397,12 @@ begin
             from pg_catalog.pg_publication_rel
             join pg_catalog.pg_publication on pg_publication.oid = prpubid
             join relations on relations.oid = prrelid
+            union all
+            select 'publication', format('%I', pubname), concat_ws(
+                ', ', case pubinsert when true then 'insert' end, case pubupdate when true then 'update' end,
+                case pubdelete when true then 'delete' end, case pubtruncate when true then 'truncate' end
+            )
+            from pg_catalog.pg_publication where pubname = 'supabase_realtime'
         )
         select objects.kind, objects.name, coalesce(objects.definition, '') from objects;
     perform set_config(key, value, true) from jsonb_each_text(before);
@@ -449,8 +460,7 @@ $$;
 comment on function private.schema_problems is 'What differs between the schema and the snapshot.';
 grant execute on function private.schema_problems to authenticated, service_role;
 
--- What is missing, altered or unexpected in the schemas public and private, compared with what the migrations made. No
--- row: all is as it should be.
+-- What is missing, altered or unexpected, compared with what the migrations made. No row: all is as it should be.
 create function public.verify_database_schema()
 returns table (kind text, name text, problem text)
 language plpgsql

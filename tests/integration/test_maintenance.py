@@ -345,6 +345,7 @@ def test_enforce_data_retention__holds_each_table_to_its_setting(alone: Database
     "change",
     [
         "update private.settings set value = 'null' where name like 'retention_days_%'",
+        "update private.settings set value = '2147483647' where name like 'retention_days_%'",
         "delete from private.settings where name like 'retention_days_%'",
     ],
 )
@@ -361,7 +362,7 @@ def test_enforce_data_retention__keeps_for_ever_without_a_setting(
 @pytest.mark.local_stack
 def test_enforce_data_retention__never_removes_what_is_not_old(alone: Database) -> None:
     pending = make_jobs(alone, 1, status="pending")
-    alone.execute("update private.settings set value = '-10' where name like 'retention_days_%'")
+    alone.execute("update private.settings set value = '0' where name like 'retention_days_%'")
     alone.execute("select private.take_from_limit('test', 1, '1 hour')")
 
     assert retained(alone) == {}
@@ -551,6 +552,22 @@ JOBS = "public.jobs"
         (
             "alter publication supabase_realtime drop table public.job_events",
             ("publication", "public.job_events in supabase_realtime", "missing"),
+        ),
+        (
+            "alter publication supabase_realtime set (publish = 'update')",
+            ("publication", "supabase_realtime", "altered"),
+        ),
+        (
+            'drop policy "reelbase: who sees a job or is the user hears its topic" on realtime.messages',
+            (
+                "policy",
+                '"reelbase: who sees a job or is the user hears its topic" on realtime.messages',
+                "missing",
+            ),
+        ),
+        (
+            "create policy everybody on realtime.messages for select to authenticated using (true)",
+            ("policy", "everybody on realtime.messages", "unexpected"),
         ),
     ],
 )

@@ -62,7 +62,8 @@ class Jobs(Service[M]):
         `available_at` (before which no worker takes the job) count only when a backend calls.
         Given again with its `idempotency_key`, the request stands for the job that it made first, with
         `replays` counted up; with that key, another request raises Conflict.
-        Raises InvalidArgument with every problem at once, RateLimited for anonymous clients.
+        Raises InvalidArgument with every problem at once, QuotaExceeded for a user with too many unfinished
+        jobs, RateLimited for anonymous clients.
         """
         return Call(
             "create_job",
@@ -92,8 +93,8 @@ class Jobs(Service[M]):
     def create_many(self, jobs: Iterable[JobSpec]) -> Call[list[Job]]:
         """Create 1 to 500 jobs, each with its elements if it has some, all or none.
 
-        A problem of one is named `jobs[2].width`. One whose `idempotency_key` was given before is the job
-        that it made then.
+        Else like `create`. A problem of one is named `jobs[2].width`. One whose `idempotency_key` was given
+        before is the job that it made then.
         """
         return Call(
             "create_jobs",
@@ -250,7 +251,8 @@ class Jobs(Service[M]):
     def retry(self, job_id: UUID, *, priority: int | None = None) -> Call[Job]:
         """Try a job again that failed or took too long, from the beginning. For backends.
 
-        Raises Conflict (`job_not_finished`) before its end, InvalidTransition after any other end.
+        Raises Conflict (`job_not_finished`) before its end, InvalidTransition after any other end, and, as
+        it is one more unfinished job of its user, QuotaExceeded.
         """
         return Call("retry_job", {"job_id": job_id, "priority": priority}, Job, changes=job_and_lists(job_id))
 

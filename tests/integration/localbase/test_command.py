@@ -199,8 +199,11 @@ def test_failing_migration_leaves_nothing_of_its_file(project: Project) -> None:
         (["start", "--workdir=/"], "/ has no folder supabase."),
         (["start", "--api-port=99999"], "99999 is no port number."),
         (["start", "--ephemeral", "--data-dir=x"], "exclude each other"),
-        (["start", "--data-dir=supabase"], "is not empty and holds no data of localbase"),
-        (["start", "--data-dir=/proc/nothing"], "The data directory /proc/nothing cannot be used"),
+        (["start", *ANY_PORTS, "--data-dir=supabase"], "is not empty and holds no data of localbase"),
+        (
+            ["start", *ANY_PORTS, "--data-dir=/proc/nothing"],
+            "The data directory /proc/nothing cannot be used",
+        ),
         (["stop"], "No stack is running"),
         (["status"], "No stack is running"),
     ],
