@@ -18,10 +18,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 import support
 from localbase.keys import Keys
+from localbase.ports import claim_port
 from reelbase import (
     AsyncReelbase,
     AuthenticationError,
     ConfigurationError,
+    ConnectionPhase,
     InvalidArgument,
     JobStatus,
     NotFound,
@@ -32,6 +34,8 @@ from reelbase import (
     UserRole,
 )
 from reelbase.execution.identity import Identity
+from reelbase.realtime.endpoint import RealtimeEndpoint
+from reelbase.realtime.socket import connected
 from support import AnyClient, Target, done, eventually
 
 
@@ -471,6 +475,36 @@ def test_wrong_address__does_not_show_the_key() -> None:
     with pytest.raises(ReelbaseError) as caught, Reelbase("nowhere at all", "sb_secret_hidden") as client:
         client.security.user_role()
 
+    assert "sb_secret_hidden" not in shown(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_live_connection__shows_neither_key_nor_token(
+    target: Target, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    token = target.token(sub=str(uuid4()))
+    client = make(kind, target, access_token=token)
+    job = await done(client.jobs.create("mp4", 64, 64))
+    watching = client.subscriptions.subscribe_to_job_status_changes(print, job_id=job.id)
+
+    def assert_live() -> None:
+        assert client.subscriptions.info(watching).connection_state.phase is ConnectionPhase.LIVE
+
+    await eventually(assert_live)
+    await close(client)
+
+    assert "reelbase" in caplog.text
+    for secret in (target.anon_key, token):
+        assert secret not in caplog.text
+
+
+async def test_live_connection_that_fails__shows_neither() -> None:
+    with pytest.raises(ReelbaseError) as caught:
+        async with connected(RealtimeEndpoint(f"http://127.0.0.1:{claim_port(0)}", "sb_secret_hidden")):
+            pass
+
+    assert "cannot be reached" in str(caught.value)
     assert "sb_secret_hidden" not in shown(caught.value)
 
 

@@ -166,7 +166,7 @@ class Observation:
         _observation.reset(self._token)
         if isinstance(error, ReelbaseError):
             error.correlation_id = self.correlation_id
-            _forget_frames(error)
+            forget_frames(error)
         telemetry = self._telemetry
         is_slow = duration >= telemetry.slow_call
         level = logging.WARNING if is_slow else _level(error)
@@ -230,7 +230,7 @@ def _tell(hooks: list[Hook], report: CallReport) -> None:
             logger.exception("The hook %r failed.", hook)
 
 
-def _forget_frames(error: BaseException) -> None:
+def forget_frames(error: BaseException) -> None:
     """Of other libraries' errors keep what they say, not their frames: local variables there hold headers."""
     cause = error.__cause__ or error.__context__
     while cause is not None:

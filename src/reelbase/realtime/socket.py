@@ -7,6 +7,7 @@ changes all of this; it ends here.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic_core import from_json
 
 from reelbase.errors import ConnectionFailed
+from reelbase.execution.identity import Secret
+from reelbase.execution.telemetry import forget_frames
 from reelbase.realtime.endpoint import RealtimeEndpoint
 from reelbase.realtime.link import Frame
 
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
 _CLOSING_SECONDS = 1.0
+# What goes over the wire, which websockets logs at DEBUG, holds keys and tokens.
+_wire = logging.getLogger(f"{__name__}.wire")
+_wire.setLevel(logging.INFO)
 
 
 class SocketEnded(ConnectionFailed):
@@ -63,20 +69,25 @@ class Socket:
 async def connected(endpoint: RealtimeEndpoint) -> AsyncIterator[Socket]:
     """An open socket. Raises ConnectionFailed when it cannot be opened within the endpoint's patience."""
     # Here and not above: they take a tenth of a second, and most programs watch nothing.
-    from realtime import AsyncRealtimeClient  # noqa: PLC0415
     from websockets.asyncio.client import connect  # noqa: PLC0415
 
-    address = AsyncRealtimeClient(endpoint.url, endpoint.key).endpoint_url()
     try:
-        connection = await connect(address, open_timeout=endpoint.timing.connect)
+        connection = await connect(_address(endpoint), open_timeout=endpoint.timing.connect, logger=_wire)
     except Exception as error:
         # Of the network, the handshake or the address: websockets raises many kinds.
+        forget_frames(error.with_traceback(None))
         reason = str(error) or "no answer in time"
         raise ConnectionFailed(f"Realtime cannot be reached ({reason}).") from error
     try:
         yield Socket(connection)
     finally:
         await _close(connection)
+
+
+def _address(endpoint: RealtimeEndpoint) -> Secret:
+    from realtime import AsyncRealtimeClient  # noqa: PLC0415  # see `connected`
+
+    return Secret(AsyncRealtimeClient(endpoint.url, endpoint.key).endpoint_url())
 
 
 def _ended(error: Exception) -> SocketEnded:
