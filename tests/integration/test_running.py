@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from proxy import Proxy
 from reelbase import (
     AsyncReelbase,
     AsyncRunningJob,
@@ -19,7 +20,7 @@ from reelbase import (
     ResponseType,
     RunningJob,
 )
-from support import AnyClient, done, eventually, text
+from support import AnyClient, Target, done, eventually, text
 
 
 def spec(user_id: UUID, **properties: Any) -> JobSpec:
@@ -96,6 +97,32 @@ async def test_run__past_its_wait_is_a_handle(client: AnyClient, service: AsyncR
     assert (await waiting).status is JobStatus.COMPLETED
     assert handle.job.status is JobStatus.COMPLETED
     assert await done(handle.wait()) is handle.job
+
+
+async def test_run__past_its_wait_in_an_outage_is_a_handle_too(
+    client: AnyClient, service: AsyncReelbase, target: Target
+) -> None:
+    user_id = uuid4()
+    async with Proxy(target.url) as proxy:
+        there = type(client)(proxy.url, target.service_role_key)
+        running = asyncio.create_task(in_background(there.jobs.run, spec(user_id), wait=2))
+        job = await made_for(service, user_id)
+        await proxy.cut()
+        handle = await running
+
+        assert (handle.id, handle.job.status) == (job.id, JobStatus.PENDING)
+        await proxy.restore()
+        waiting = asyncio.create_task(in_background(handle.wait, 60))
+        await finish(service, job, JobStatus.COMPLETED)
+        assert (await waiting).status is JobStatus.COMPLETED
+        await done(there.aclose() if isinstance(there, AsyncReelbase) else there.close())
+
+
+async def test_batch__does_not_wait(service: AsyncReelbase) -> None:
+    batch: Any = service.batch()
+    for call in (lambda: batch.jobs.run(spec(uuid4())), lambda: batch.jobs.wait_for(uuid4())):
+        with pytest.raises(TypeError, match="A batch cannot wait"):
+            call()
 
 
 async def test_handle__cancels_and_watches(client: AnyClient) -> None:

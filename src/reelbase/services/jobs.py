@@ -9,6 +9,7 @@ from uuid import UUID
 
 from reelbase.errors import JobUnfinished
 from reelbase.execution.call import Call
+from reelbase.execution.handle import Handle
 from reelbase.execution.operation import Async, M, Service, Sync, listing, operation, stream
 from reelbase.models import (
     ElementSpec,
@@ -290,7 +291,7 @@ class Jobs(Service[M]):
         When that takes longer than `wait` seconds, what comes back is a handle to go on with; with None it
         never does. The job's `response_type` is `immediate` unless the spec says otherwise.
         """
-        creating = self._creating(spec.model_copy(update=_immediate(spec)))
+        creating = _no_handle(self._creating(spec.model_copy(update=_immediate(spec))))
         return _run_async(self, creating, wait) if isawaitable(creating) else _run(self, creating, wait)
 
     @overload
@@ -308,7 +309,7 @@ class Jobs(Service[M]):
 
         Raises JobUnfinished after `timeout` seconds, NotFound.
         """
-        reading: Any = self._carry(Call("get_job", {"job_id": job_id}, Job, reads=("job", job_id)))
+        reading = _no_handle(self._carry(Call("get_job", {"job_id": job_id}, Job, reads=("job", job_id))))
         jobs: Any = self
         if isawaitable(reading):
             return _wait_async(jobs, reading, status, timeout)
@@ -370,6 +371,12 @@ class Jobs(Service[M]):
 
 def _immediate(spec: JobSpec) -> dict[str, ResponseType]:
     return {"response_type": spec.response_type or ResponseType.IMMEDIATE}
+
+
+def _no_handle(carried: Any) -> Any:
+    if isinstance(carried, Handle):
+        raise TypeError("A batch cannot wait: wait through the client, after the batch has run.")
+    return carried
 
 
 def _job(made: Job | VideoJob) -> Job:

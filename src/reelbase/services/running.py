@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from reelbase.errors import JobUnfinished
+from reelbase.errors import JobUnfinished, ReelbaseError
 from reelbase.models import Job, JobEvent, JobStatus
 from reelbase.realtime.stream import AsyncEventStream, EventStream
 
@@ -85,8 +86,11 @@ def until(jobs: "Jobs[Sync]", job: Job, status: Collection[JobStatus], timeout: 
                 event = next(events) if deadline is None else events.next_within(deadline - time.monotonic())
             except StopIteration:
                 break
-            arrived = event is not None and _arrived(event, status)
-    return _checked(jobs.get(job.id), status, timeout, arrived=arrived)
+            if event is not None:
+                job, arrived = event.job, _arrived(event, status)
+    with _known_at_least():
+        job = jobs.get(job.id)
+    return _checked(job, status, timeout, arrived=arrived)
 
 
 async def until_async(
@@ -103,10 +107,23 @@ async def until_async(
         try:
             async with asyncio.timeout(timeout):
                 while not arrived:
-                    arrived = _arrived(await anext(events), status)
+                    event = await anext(events)
+                    job, arrived = event.job, _arrived(event, status)
         except (TimeoutError, StopAsyncIteration):
             pass
-    return _checked(await jobs.get(job.id), status, timeout, arrived=arrived)
+    with _known_at_least():
+        job = await jobs.get(job.id)
+    return _checked(job, status, timeout, arrived=arrived)
+
+
+@contextmanager
+def _known_at_least() -> Iterator[None]:
+    """What the last event told will do where the job cannot be read now."""
+    try:
+        yield
+    except ReelbaseError as error:
+        if not error.transient:
+            raise
 
 
 def _arrived(state: Job | JobEvent, status: Collection[JobStatus]) -> bool:
