@@ -32,10 +32,12 @@ SQLSTATE's class, else the HTTP status: `CallRefused.best_class`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 if TYPE_CHECKING:
     from reelbase.models.job import Job
+
+T = TypeVar("T")
 
 __all__ = [
     "AuthenticationError",
@@ -230,13 +232,18 @@ class CallRefused(ReelbaseError):
     @property
     def constraint(self) -> str | None:
         """The name of the constraint that was in the way, when one was."""
-        return self.details.get("constraint")
+        return self._said("constraint", str)
 
     @property
     def retry_after(self) -> float | None:
         """In how many seconds to come again, where the server tells."""
         seconds = self.details.get("retry_after")
         return float(seconds) if isinstance(seconds, int | float) else self._retry_after
+
+    def _said(self, name: str, kind: type[T]) -> T | None:
+        """A detail; None where it is of another type, as of a server that is not ours."""
+        value = self.details.get(name)
+        return value if isinstance(value, kind) else None
 
 
 def _status(answer: Answer) -> str:
@@ -302,16 +309,16 @@ class InvalidTransition(Conflict, answers=("invalid_transition",)):
 
     @property
     def from_status(self) -> str | None:
-        return self.details.get("from")
+        return self._said("from", str)
 
     @property
     def to_status(self) -> str | None:
-        return self.details.get("to")
+        return self._said("to", str)
 
     @property
     def allowed(self) -> tuple[str, ...]:
         """What the job can become from where it is."""
-        return tuple(self.details.get("allowed", ()))
+        return tuple(map(str, self._said("allowed", list) or ()))
 
 
 class LeaseLost(Conflict, answers=("lease_lost",)):
@@ -330,17 +337,17 @@ class QuotaExceeded(CallRefused, answers=("quota_exceeded",)):
     @property
     def limit(self) -> int | None:
         """How many jobs of one user may wait or be processed at a time."""
-        return self.details.get("limit")
+        return self._said("limit", int)
 
     @property
     def used(self) -> int | None:
         """How many there were before the call."""
-        return self.details.get("used")
+        return self._said("used", int)
 
     @property
     def requested(self) -> int | None:
         """How many the call asked for on top of them."""
-        return self.details.get("requested")
+        return self._said("requested", int)
 
 
 # A gateway without its server (Cloudflare, in front of hosted projects, has numbers of its own), or overload.

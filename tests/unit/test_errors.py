@@ -4,13 +4,17 @@ import inspect
 import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import reelbase
 from reelbase import errors
 from reelbase.errors import Answer, CallRefused
-from reelbase.execution.translation import read_answer
+from reelbase.execution.call import Call
+from reelbase.execution.translation import read_answer, refusal
 from reelbase.execution.transport import Reply
 
 
@@ -102,6 +106,53 @@ def test_read_answer__of_a_gateway_is_its_status_and_a_piece_of_its_text(body: s
     assert "502" in answer.message
 
 
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "message": anything,
+            "msg": anything,
+            "code": st.sampled_from(["22P02", "PT409", "57014"]) | anything,
+            "hint": anything,
+            "details": anything
+            | st.fixed_dictionaries(
+                {}, optional=dict.fromkeys(("error", "from", "allowed", "limit", "problems"), anything)
+            ),
+        },
+    ),
+    st.integers(400, 599),
+    st.text(),
+)
+def test_refusal__of_any_json_is_an_error_of_ours(body: object, status: int, retry_after: str) -> None:
+    answer = read_answer(reply(status, body, **{"retry-after": retry_after}))
+
+    error = refusal(answer, Call("f", {"a": 1}, int))
+
+    assert isinstance(error, errors.ReelbaseError)
+    assert str(error)
+    for kind in (errors.InvalidTransition, errors.QuotaExceeded, errors.InvalidArgument, errors.RateLimited):
+        told: Any = kind(answer)
+        _ = [getattr(told, name, None) for name in ("allowed", "from_status", "limit", "problems")]
+        assert told.retry_after is None or told.retry_after >= 0
+
+
+@pytest.mark.parametrize(
+    ("details", "allowed"),
+    [({"allowed": None}, ()), ({"allowed": "pending"}, ()), ({"allowed": ["a"]}, ("a",))],
+)
+def test_details_of_another_type__are_none(details: dict[str, object], allowed: tuple[str, ...]) -> None:
+    refused = errors.InvalidTransition(Answer("", details={"from": 1, **details}))
+
+    assert (refused.allowed, refused.from_status) == (allowed, None)
+
+
 def test_read_answer__of_nothing_is_the_status() -> None:
     assert (read_answer(reply(503, "")).status, read_answer(reply(503, "")).details) == (503, {})
 
@@ -113,6 +164,8 @@ def test_read_answer__of_nothing_is_the_status() -> None:
         ("soon", None),
         ("", None),
         ("-3", None),
+        ("²", None),
+        ("9" * 400, None),
         ("Fri, 01 Jan 2010 00:00:00 GMT", 0.0),
         ("Fri, 01 Jan 2010 00:00:00 -0000", 0.0),
     ],

@@ -1,6 +1,7 @@
 """The one place where a reply becomes a result, or an error of ours."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from reelbase.execution.transport import Reply
 T = TypeVar("T")
 
 _SHOWN_LENGTH = 1000
+_SECONDS = re.compile("[0-9]{1,9}")
 
 
 def read_reply(call: Call[T], reply: Reply) -> T:
@@ -82,16 +84,19 @@ def read_answer(reply: Reply) -> Answer:
     details = details_of(said.get("details"))
     if not said and reply.body.strip():
         details = {"text": reply.body[:_SHOWN_LENGTH].decode(errors="replace")}
-    code = said.get("code")
     return Answer(
-        message=str(said.get("message") or said.get("msg") or _silent(reply.status)),
-        error=details.pop("error", None),
-        sqlstate=code if isinstance(code, str) and code else None,
+        message=_text(said.get("message")) or _text(said.get("msg")) or _silent(reply.status),
+        error=_text(details.pop("error", None)),
+        sqlstate=_text(said.get("code")),
         status=reply.status,
-        hint=said.get("hint") or None,
+        hint=_text(said.get("hint")),
         details=details,
         retry_after=_retry_after(reply.headers.get("retry-after")),
     )
+
+
+def _text(said: Any) -> str | None:
+    return said if isinstance(said, str) and said else None
 
 
 def _silent(status: int) -> str:
@@ -121,7 +126,7 @@ def _retry_after(header: str | None) -> float | None:
     """Seconds, from seconds or from an HTTP date; None from anything else."""
     if header is None:
         return None
-    if header.strip().isdigit():
+    if _SECONDS.fullmatch(header.strip()):
         return float(header)
     try:
         moment = parsedate_to_datetime(header)
