@@ -1,6 +1,7 @@
 """Running a job: created, followed to its end, or handed over to go on with."""
 
 import asyncio
+import time
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,6 +18,7 @@ from reelbase import (
     JobStatus,
     JobUnfinished,
     NotFound,
+    Reelbase,
     ResponseType,
     RunningJob,
 )
@@ -115,6 +117,25 @@ async def test_run__past_its_wait_in_an_outage_is_a_handle_too(
         waiting = asyncio.create_task(in_background(handle.wait, 60))
         await finish(service, job, JobStatus.COMPLETED)
         assert (await waiting).status is JobStatus.COMPLETED
+        await done(there.aclose() if isinstance(there, AsyncReelbase) else there.close())
+
+
+async def test_waiting__takes_little_longer_than_it_may_when_nobody_answers(
+    client: AnyClient, service: AsyncReelbase, target: Target
+) -> None:
+    job = await service.jobs.create("mp4", 64, 64)
+    async with Proxy(target.url) as proxy:
+        there = type(client)(proxy.url, target.service_role_key)
+        handle = (RunningJob if isinstance(there, Reelbase) else AsyncRunningJob)(there.jobs, job)
+        proxy.stall()
+        began = time.monotonic()
+
+        with pytest.raises(JobUnfinished):
+            await in_background(handle.wait, 0.5)
+
+        # Of a call's own ten seconds.
+        assert time.monotonic() - began < 5
+        proxy.flow()
         await done(there.aclose() if isinstance(there, AsyncReelbase) else there.close())
 
 

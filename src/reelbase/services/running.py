@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from reelbase.errors import JobUnfinished, ReelbaseError
+from reelbase.execution.call import Call
 from reelbase.models import Job, JobEvent, JobStatus
 from reelbase.realtime.stream import AsyncEventStream, EventStream
 
 if TYPE_CHECKING:
     from reelbase.execution.operation import Async, Sync
     from reelbase.services.jobs import Jobs
+
+# So much longer than they were told may waits take, to say how the job is by then.
+_LAST_LOOK_SECONDS = 1.0
 
 
 class RunningJob:
@@ -89,7 +93,7 @@ def until(jobs: "Jobs[Sync]", job: Job, status: Collection[JobStatus], timeout: 
             if event is not None:
                 job, arrived = event.job, _arrived(event, status)
     with _known_at_least():
-        job = jobs.get(job.id)
+        job = jobs._carry(_last_look(job))  # noqa: SLF001  # friends
     return _checked(job, status, timeout, arrived=arrived)
 
 
@@ -112,13 +116,17 @@ async def until_async(
         except (TimeoutError, StopAsyncIteration):
             pass
     with _known_at_least():
-        job = await jobs.get(job.id)
+        job = await jobs._carry(_last_look(job))  # noqa: SLF001  # friends
     return _checked(job, status, timeout, arrived=arrived)
+
+
+def _last_look(job: Job) -> Call[Job]:
+    return Call("get_job", {"job_id": job.id}, Job, reads=("job", job.id), timeout=_LAST_LOOK_SECONDS)
 
 
 @contextmanager
 def _known_at_least() -> Iterator[None]:
-    """What the last event told will do where the job cannot be read now."""
+    """What the last event told will do where the job cannot be read in time."""
     try:
         yield
     except ReelbaseError as error:
