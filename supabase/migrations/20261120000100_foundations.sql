@@ -363,6 +363,21 @@ $$;
 comment on function private.require_moment is 'Refuse a time that no report can mean.';
 grant execute on function private.require_moment to anon, authenticated, service_role;
 
+-- Nothing lies in a period that ends before it begins: a mistake, and no answer. Null is open on its side.
+create function private.require_period(from_time timestamptz, to_time timestamptz)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+    if from_time > to_time then
+        perform private.refuse_argument('from_time', 'must not be later than to_time');
+    end if;
+end;
+$$;
+comment on function private.require_period is 'Refuse a period that ends before it begins.';
+grant execute on function private.require_period to anon, authenticated, service_role;
+
 -- Pages -------------------------------------------------------------------------------------
 
 -- The place of a row in a list that is sorted by one value and then by id, as an opaque text for the caller. `list`

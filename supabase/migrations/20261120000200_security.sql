@@ -72,11 +72,13 @@ create table public.security_events (
     job_id uuid,
     details jsonb not null default '{}',
     created_at timestamptz not null default clock_timestamp(),
+    idempotency_key text,
     constraint security_events_event_type_form check (
         length(event_type) <= 100 and event_type ~ '^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$'
     ),
     constraint security_events_severity_known check (severity in ('info', 'warning', 'critical')),
-    constraint security_events_details_is_object check (private.is_plain_object(details, 65536))
+    constraint security_events_details_is_object check (private.is_plain_object(details, 65536)),
+    constraint security_events_idempotency_key_length check (length(idempotency_key) between 1 and 200)
 );
 alter table public.security_events enable row level security;
 
@@ -87,7 +89,10 @@ comment on constraint security_events_event_type_form on public.security_events
 comment on constraint security_events_severity_known on public.security_events is 'must be info, warning or critical';
 comment on constraint security_events_details_is_object on public.security_events
     is 'must be a plain JSON object of at most 64 KiB';
+comment on constraint security_events_idempotency_key_length on public.security_events is 'must have 1 to 200 characters';
 
+create unique index security_events_idempotency on public.security_events (idempotency_key)
+    where idempotency_key is not null;
 create index security_events_newest on public.security_events (created_at desc, id desc);
 create index security_events_by_type on public.security_events (event_type, created_at desc, id desc);
 create index security_events_by_severity on public.security_events (severity, created_at desc, id desc);
@@ -102,7 +107,8 @@ create function private.record_security_event(
     event_type text,
     severity text default 'warning',
     details jsonb default '{}',
-    job_id uuid default null
+    job_id uuid default null,
+    idempotency_key text default null
 )
 returns public.security_events
 language plpgsql
@@ -112,17 +118,26 @@ as $$
 declare
     event public.security_events;
 begin
-    insert into public.security_events (event_type, severity, actor_role, actor_id, client_ip, job_id, details)
+    insert into public.security_events (
+        event_type, severity, actor_role, actor_id, client_ip, job_id, details, idempotency_key
+    )
     values (
         record_security_event.event_type, record_security_event.severity, private.user_role(), private.user_id(),
-        private.client_ip(), record_security_event.job_id, coalesce(record_security_event.details, '{}')
+        private.client_ip(), record_security_event.job_id, coalesce(record_security_event.details, '{}'),
+        record_security_event.idempotency_key
     )
+    on conflict do nothing
     returning * into event;
+    if not found then
+        select * into event from public.security_events as events
+        where events.idempotency_key = record_security_event.idempotency_key;
+    end if;
     return event;
 exception
     when check_violation or not_null_violation then
         perform private.refuse_arguments(private.row_problems('public.security_events', jsonb_build_object(
-            'event_type', event_type, 'severity', severity, 'details', coalesce(details, '{}')
+            'event_type', event_type, 'severity', severity, 'details', coalesce(details, '{}'),
+            'idempotency_key', idempotency_key
         )), sqlerrm);
         return null;
 end;
@@ -145,12 +160,14 @@ $$;
 comment on function private.audit is 'Keep what an admin did, as the security event audit.<action>.';
 grant execute on function private.audit to authenticated, service_role;
 
--- Report something suspicious that a backend saw, such as `unauthorized_access`.
+-- Report something suspicious that a backend saw, such as `unauthorized_access`. A key that was given before reports
+-- nothing and returns the first event.
 create function public.log_security_event(
     event_type text,
     details jsonb default '{}',
     severity text default 'warning',
-    job_id uuid default null
+    job_id uuid default null,
+    idempotency_key text default null
 )
 returns public.security_events
 language plpgsql
@@ -162,7 +179,8 @@ begin
         perform private.refuse_argument('event_type', 'must not begin with audit., which only the database writes');
     end if;
     return private.record_security_event(
-        log_security_event.event_type, log_security_event.severity, log_security_event.details, log_security_event.job_id
+        log_security_event.event_type, log_security_event.severity, log_security_event.details,
+        log_security_event.job_id, log_security_event.idempotency_key
     );
 end;
 $$;
@@ -193,6 +211,10 @@ declare
 begin
     perform private.require_admin();
     perform private.require_range('page_size', page_size, 1, 500);
+    if severity not in ('info', 'warning', 'critical') then
+        perform private.refuse_argument('severity', 'must be info, warning or critical');
+    end if;
+    perform private.require_period(from_time, to_time);
     place := private.cursor_place('security_events', get_security_events.cursor, 'timestamptz', 'bigint');
     rows := array(
         select events

@@ -932,6 +932,10 @@ begin
     if metadata is not null and jsonb_typeof(metadata) <> 'object' then
         perform private.refuse_argument('metadata', 'must be a JSON object');
     end if;
+    if output_format not in ('mp4', 'mov', 'webm', 'gif') then
+        perform private.refuse_argument('output_format', 'must be mp4, mov, webm or gif');
+    end if;
+    perform private.require_period(from_time, to_time);
     if private.is_service() then
         return private.page_of_all_jobs(wanted);
     end if;

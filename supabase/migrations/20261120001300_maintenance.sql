@@ -233,8 +233,8 @@ create policy "No role of the API reaches the snapshot" on private.schema_object
     for all to anon, authenticated, service_role using (false);
 comment on table private.schema_objects is 'What the migrations had made when they ended.';
 
--- Everything in the schemas public and private that no extension brought, with its definition; also what says who hears
--- Realtime's private topics, and what Realtime is told. Texts must come out the same in every session, so the settings
+-- Everything in the schemas public and private that no extension brought, with its definition; the rules that are rows;
+-- what says who hears Realtime's private topics, and what Realtime is told. Texts must come out the same in every session, so the settings
 -- that change how Postgres writes an expression are fixed meanwhile.
 create function private.present_schema()
 returns setof private.schema_objects
@@ -403,6 +403,19 @@ begin
                 case pubdelete when true then 'delete' end, case pubtruncate when true then 'truncate' end
             )
             from pg_catalog.pg_publication where pubname = 'supabase_realtime'
+            union all
+            -- Rules that are rows.
+            select 'rules', rules.name, md5(string_agg(rules.rule, E'\n' order by rules.rule collate "C"))
+            from (
+                select 'public.job_transitions', each::text from public.job_transitions as each
+                union all
+                select 'private.error_causes', each::text from private.error_causes as each
+                union all
+                select 'private.step_weights', each::text from private.step_weights as each
+                union all
+                select 'private.batch_functions', each::text from private.batch_functions as each
+            ) as rules (name, rule)
+            group by rules.name
         )
         select objects.kind, objects.name, coalesce(objects.definition, '') from objects;
     perform set_config(key, value, true) from jsonb_each_text(before);

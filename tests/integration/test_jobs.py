@@ -1,7 +1,9 @@
 """Jobs over real HTTP, in both modes."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from ipaddress import ip_address
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -216,6 +218,23 @@ async def test_list__refuses_a_cursor_that_it_did_not_make(client: AnyClient, cu
 async def test_list__refuses_a_page_size_out_of_range(client: AnyClient, page_size: int) -> None:
     with pytest.raises(InvalidArgument, match="page_size must be 1 to 500"):
         await done(client.jobs.list(page_size=page_size))
+
+
+@pytest.mark.parametrize(
+    ("filters", "named"),
+    [
+        ({"output_format": "avi"}, "output_format must be mp4"),
+        (
+            {"from_time": datetime(2026, 2, 1, tzinfo=UTC), "to_time": datetime(2026, 1, 1, tzinfo=UTC)},
+            "from_time must not be later than to_time",
+        ),
+    ],
+)
+async def test_list__refuses_what_no_job_can_have(
+    client: AnyClient, filters: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(InvalidArgument, match=named):
+        await done(client.jobs.list(**filters))
 
 
 async def test_update_status__takes_the_result_of_a_success(client: AnyClient) -> None:

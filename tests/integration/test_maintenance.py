@@ -569,6 +569,16 @@ JOBS = "public.jobs"
             "create policy everybody on realtime.messages for select to authenticated using (true)",
             ("policy", "everybody on realtime.messages", "unexpected"),
         ),
+        (
+            "delete from public.job_transitions where to_status = 'cancelled'",
+            ("rules", "public.job_transitions", "altered"),
+        ),
+        ("update private.step_weights set weight = 0", ("rules", "private.step_weights", "altered")),
+        (
+            "delete from private.batch_functions where function = 'create_job'",
+            ("rules", "private.batch_functions", "altered"),
+        ),
+        ("delete from private.error_causes", ("rules", "private.error_causes", "missing")),
     ],
 )
 def test_verify_database_schema__finds_what_was_changed(

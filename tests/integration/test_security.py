@@ -160,6 +160,7 @@ def test_log_security_event__knows_its_actor(own_target: Target, event_type: str
         "job_id": job_id,
         "details": {"path": "/x"},
         "created_at": event["created_at"],
+            "idempotency_key": None,
     }
 
 
@@ -185,6 +186,8 @@ def test_log_security_event__runs_as_documented(database: psycopg.Connection[Any
         ({"severity": "fatal"}, "severity"),
         ({"details": [1]}, "details"),
         ({"details": {"x": "y" * 70_000}}, "details"),
+        ({"idempotency_key": ""}, "idempotency_key"),
+        ({"idempotency_key": "x" * 201}, "idempotency_key"),
     ],
 )
 def test_log_security_event__names_what_is_wrong(
@@ -263,6 +266,41 @@ def test_security_tables__are_written_by_nobody(
     if verb in {"insert", "update"}:
         parts = database.execute("select has_any_column_privilege(%s, %s, %s)", (role, table, verb))
         assert parts.fetchone() == (False,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "argument"),
+    [
+        ({"severity": "fatal"}, "severity"),
+        ({"from_time": "2026-02-01", "to_time": "2026-01-01"}, "from_time"),
+        ({"page_size": 0}, "page_size"),
+    ],
+)
+def test_get_security_events__names_what_is_wrong(
+    target: Target, arguments: dict[str, Any], argument: str
+) -> None:
+    assert list(problems(call(target, "admin", "get_security_events", **arguments))) == [argument]
+
+
+def test_security_event_given_again__is_the_first(target: Target, event_type: str) -> None:
+    key = f"key {event_type}"
+
+    def log(number: int) -> dict[str, Any]:
+        logged: dict[str, Any] = answer(
+            target,
+            "service_key",
+            "log_security_event",
+            event_type=event_type,
+            details={"n": number},
+            idempotency_key=key,
+        )
+        return logged
+
+    with ThreadPoolExecutor(4) as pool:
+        logged = list(pool.map(log, range(8)))
+
+    assert all(event == logged[0] for event in logged)
+    assert len(answer(target, "admin", "get_security_events", event_type=event_type)["items"]) == 1
 
 
 def test_get_security_events__pages_newest_first(target: Target, event_type: str) -> None:

@@ -37,6 +37,7 @@ class SecurityEvent(Model):
     job_id: UUID | None
     details: JsonObject
     created_at: AwareDatetime
+    idempotency_key: str | None
 
 
 class SecurityEventPage(Page[SecurityEvent]):

@@ -11,6 +11,7 @@ from reelbase.execution.call import Call
 from reelbase.execution.operation import M, Service, listing, operation
 from reelbase.models import RateLimit, SecurityEvent, SecurityEventPage, Severity, UserRole
 from reelbase.realtime.watch import Subject
+from reelbase.services.arguments import key_or_new
 
 if TYPE_CHECKING:
     from reelbase.execution.signing import SigningKey
@@ -85,15 +86,23 @@ class Security(Service[M]):
         details: Mapping[str, Any] | None = None,
         severity: Severity | None = None,
         job_id: UUID | None = None,
+        idempotency_key: str | None = None,
     ) -> Call[SecurityEvent]:
         """Report something suspicious, such as `unauthorized_access`; a warning unless told otherwise.
 
-        For backends.
+        Given again with its `idempotency_key`, it is the one already there. For backends.
         """
         return Call(
             "log_security_event",
-            {"event_type": event_type, "details": details, "severity": severity, "job_id": job_id},
+            {
+                "event_type": event_type,
+                "details": details,
+                "severity": severity,
+                "job_id": job_id,
+                "idempotency_key": key_or_new(idempotency_key),
+            },
             SecurityEvent,
+            idempotent=True,
             changes=(("security_events",),),
         )
 
