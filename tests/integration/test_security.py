@@ -160,7 +160,7 @@ def test_log_security_event__knows_its_actor(own_target: Target, event_type: str
         "job_id": job_id,
         "details": {"path": "/x"},
         "created_at": event["created_at"],
-            "idempotency_key": None,
+        "idempotency_key": None,
     }
 
 

@@ -1,7 +1,8 @@
 """A Call as data: arguments to JSON, JSON to results."""
 
 import json
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from ipaddress import ip_address
 from uuid import UUID
@@ -49,6 +50,17 @@ def test_payload__is_json() -> None:
 )
 def test_payload__writes_durations_as_postgres_reads_them(duration: timedelta, written: str) -> None:
     assert Call("f", {"lease": duration}, dict).payload() == {"lease": written}
+
+
+@pytest.mark.parametrize("how", [lambda call: call.payload(), lambda call: call.body()])
+def test_time_without_a_zone__is_refused_by_name(how: Callable[[Call[int]], object]) -> None:
+    naive, aware = datetime(2026, 1, 1), datetime(2026, 1, 1, tzinfo=UTC)  # noqa: DTZ001  # that is what it is about
+    call = Call("f", {"from_time": naive, "to_time": aware, "at": naive}, int)
+
+    with pytest.raises(InvalidArgument, match="from_time, at must have a time zone") as caught:
+        how(call)
+
+    assert [problem.argument for problem in caught.value.problems] == ["from_time", "at"]
 
 
 def test_parse__gives_the_declared_type() -> None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Hashable, Mapping, Sized
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Generic, TypeVar, cast
 
@@ -42,12 +42,15 @@ class Call(Generic[T]):
         return self.reads is not None or self.idempotent
 
     def payload(self, unknown: Callable[[Any], Any] | None = None) -> dict[str, Any]:
-        """The arguments as JSON values; `unknown` gives one for what JSON does not know."""
-        return {name: _json(value, unknown) for name, value in self.arguments.items() if value is not None}
+        """The arguments as JSON values; `unknown` gives one for what JSON does not know.
+
+        Raises InvalidArgument for a time without a time zone.
+        """
+        return {name: _json(value, unknown) for name, value in self._given().items()}
 
     def body(self) -> bytes:
-        """The arguments as a JSON object. Raises InvalidArgument when one is no JSON."""
-        given = {name: _plain(value) for name, value in self.arguments.items() if value is not None}
+        """The arguments as a JSON object. Raises InvalidArgument when one is no JSON, or no certain time."""
+        given = {name: _plain(value) for name, value in self._given().items()}
         try:
             body = to_json(given, exclude_none=True)
             if b"NaN" in body or b"Infinity" in body:
@@ -56,6 +59,22 @@ class Call(Generic[T]):
         except (ValueError, RecursionError) as error:
             raise InvalidArgument(Answer(f"An argument cannot be sent as JSON ({error}).")) from error
         return body
+
+    def _given(self) -> dict[str, Any]:
+        given = {name: value for name, value in self.arguments.items() if value is not None}
+        naive = [name for name, at in given.items() if isinstance(at, datetime) and at.tzinfo is None]
+        if naive:
+            # Sent without one, it would be taken as UTC, which is seldom what was meant.
+            problems = [{"argument": name, "problem": "must have a time zone"} for name in naive]
+            raise InvalidArgument(
+                Answer(
+                    f"{', '.join(naive)} must have a time zone.",
+                    error="invalid_argument",
+                    hint="Give datetime.now(UTC), or add one with .astimezone().",
+                    details={"problems": problems},
+                )
+            )
+        return given
 
     def parse(self, answer: Any) -> T:
         """The result from its JSON value. Raises UnexpectedAnswer when it does not fit."""
