@@ -3,6 +3,7 @@
 # ruff: noqa: PT012  # what is expected to raise is a whole transaction
 
 import asyncio
+import signal
 import subprocess
 import sys
 import threading
@@ -32,6 +33,7 @@ from reelbase import (
     TransactionFailed,
 )
 from reelbase.execution.call import Call
+from reelbase.realtime.background import BackgroundLoop
 from reelbase.transactions import AsyncTransaction, Transaction
 from support import Target, eventually, text
 
@@ -593,6 +595,98 @@ async def test_cancelled_task__rolls_back(backend: AsyncReelbase) -> None:
     await eventually(is_given_back)
 
 
+async def cancelled_at_each_await(task: asyncio.Task[Any]) -> None:
+    """As anyio's scopes cancel: again and again, until the task has ended."""
+    while not task.done():
+        task.cancel()
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("where", ["between calls", "in a call", "in a savepoint", "in a rollback"])
+async def test_transaction__that_is_cancelled_at_each_await_gives_its_connection_back(
+    target: Target, database: Database, where: str
+) -> None:
+    before = asyncio.all_tasks()
+    pids: list[int] = []
+
+    async def work(client: AsyncReelbase, began: asyncio.Event) -> None:
+        async with client.transaction(timeout=2) as tx:
+            pids.append(tx.connection.info.backend_pid)
+            await tx.jobs.create("mp4", 64, 64)
+            began.set()
+            match where:
+                case "between calls":
+                    await asyncio.sleep(60)
+                case "in a call":
+                    await sleep_in(tx)
+                case "in a savepoint":
+                    async with tx.savepoint():
+                        await sleep_in(tx)
+                case _:
+                    await tx.rollback()
+
+    client = connected(target, pool_size=1)
+    for _ in range(3):
+        began = asyncio.Event()
+        task = asyncio.create_task(work(client, began))
+        async with asyncio.timeout(20):
+            await began.wait()
+        await cancelled_at_each_await(task)
+        assert task.cancelled()
+
+    async with client.transaction() as tx:
+        assert (await tx.security.user_role()) == "service_role"
+        pids.append(tx.connection.info.backend_pid)
+    stats = client.pool_stats()
+    assert (stats.transactions, stats.commits, stats.rollbacks, stats.idle) == (4, 1, 3, 1)
+    await client.aclose()
+    assert asyncio.all_tasks() == before
+    for pid in pids:
+        await eventually(lambda pid=pid: gone(database, pid))  # type: ignore[misc]
+
+
+async def test_close__waits_for_a_cancelled_transaction(target: Target, database: Database) -> None:
+    before = asyncio.all_tasks()
+    began = asyncio.Event()
+    pids: list[int] = []
+
+    async def work(client: AsyncReelbase) -> None:
+        async with client.transaction() as tx:
+            pids.append(tx.connection.info.backend_pid)
+            began.set()
+            await asyncio.sleep(60)
+
+    client = connected(target)
+    task = asyncio.create_task(work(client))
+    await began.wait()
+    await cancelled_at_each_await(task)
+    await client.aclose()
+
+    assert asyncio.all_tasks() == before
+    assert client.pool_stats().rollbacks == 1
+    await eventually(lambda: gone(database, pids[0]))
+
+
+async def test_transaction__that_is_cancelled_anywhere_gives_its_connection_back(target: Target) -> None:
+    async with connected(target, pool_size=1) as client:
+
+        async def work() -> None:
+            async with client.transaction() as tx, tx.savepoint():
+                await tx.security.is_admin()
+
+        for turns in range(0, 60, 2):
+            await work()
+            task = asyncio.create_task(work())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await cancelled_at_each_await(task)
+        await work()
+
+        stats = client.pool_stats()
+        assert stats.transactions == stats.commits + stats.rollbacks
+        assert (stats.size, stats.idle) == (1, 1)
+
+
 async def test_statements__are_not_prepared(backend: AsyncReelbase) -> None:
     async with backend.transaction() as tx:
         for _ in range(10):
@@ -820,6 +914,8 @@ class Wire:
         self.drop_answer = False
         self.stall = False
         self.refuse = False
+        self.on_rollback: Callable[[], object] | None = None
+        self._next = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -834,6 +930,7 @@ class Wire:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        self._next.set()
         if self.refuse:
             writer.transport.abort()
             return
@@ -856,6 +953,11 @@ class Wire:
             while data := await source.read(65536):
                 if self.stall:
                     continue
+                if asking and b"rollback\0" in data and self.on_rollback:
+                    # It arrives when another connection has been made, to cancel it.
+                    self._next.clear()
+                    self.on_rollback()
+                    await self._next.wait()
                 if asking and b"commit\0" in data:
                     if self.drop_commit:
                         self.drop_commit = False
@@ -946,6 +1048,28 @@ def test_commit__is_found_out_for_synchronous_code_too(target: Target) -> None:
 
     assert there
     assert (failed.reason, failed.committed) == ("timeout", False)
+
+
+def test_second_interruption__gives_the_connection_back_too(target: Target) -> None:
+    """Ctrl-C twice; the second time, the rollback of the first is on its way."""
+    wire, background, main = Wire(target.db_url), BackgroundLoop(), threading.get_ident()
+    running = wire.running()
+    background.run(running.__aenter__())
+    wire.on_rollback = lambda: signal.pthread_kill(main, signal.SIGINT)
+    try:
+        with Reelbase(target.url, target.service_role_key, database_url=wire.url, pool_size=1) as client:
+            for _ in range(2):
+                with pytest.raises(KeyboardInterrupt), client.transaction() as tx:
+                    tx.jobs.create("mp4", 64, 64)
+                    raise KeyboardInterrupt
+            with client.transaction() as tx:
+                assert tx.security.is_admin()
+            stats = client.pool_stats()
+    finally:
+        background.run(running.__aexit__(None, None, None))
+        background.close()
+
+    assert (stats.size, stats.idle, stats.commits, stats.rollbacks) == (1, 1, 1, 2)
 
 
 async def test_network__that_swallows_everything_is_left_behind(target: Target, wire: Wire) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import psycopg
@@ -38,6 +38,7 @@ class AsyncTransactions:
 
     def __init__(self, pool: AsyncPool) -> None:
         self._pool = pool
+        self._endings: set[asyncio.Task[None]] = set()
         self._catalog = Catalog()
         self._known = Known()
 
@@ -51,11 +52,7 @@ class AsyncTransactions:
             yield tx
             done = await self._finish(tx)
         finally:
-            if tx.state.ended is None:
-                await tx.end(ROLLED_BACK)
-            deadline.close()
-            self._pool.counts.ended(deadline.began, committed=done)
-            await self._pool.give_back(connection)
+            await self._ended(tx, committed=done)
         if done and speaker.committed is not None:
             await speaker.committed(tx.state.done)
 
@@ -78,7 +75,28 @@ class AsyncTransactions:
         return self._pool.stats()
 
     async def close(self) -> None:
+        # In a loop that has ended, nothing goes on.
+        running = asyncio.get_running_loop()
+        if under_way := [ending for ending in self._endings if ending.get_loop() is running]:
+            await asyncio.wait(under_way)
         await self._pool.close()
+
+    async def _ended(self, tx: AsyncTransaction, *, committed: bool) -> None:
+        # In a task of its own: who is cancelled again, as anyio does at each await, interrupts none of it.
+        ending = asyncio.create_task(self._end(tx, committed=committed))
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+        await asyncio.shield(ending)
+
+    async def _end(self, tx: AsyncTransaction, *, committed: bool) -> None:
+        deadline = tx.state.deadline
+        # All of it happens, whatever one part raises.
+        async with AsyncExitStack() as parts:
+            parts.push_async_callback(self._pool.give_back, tx.raw)
+            parts.callback(self._pool.counts.ended, deadline.began, committed=committed)
+            parts.callback(deadline.close)
+            if tx.state.ended is None:
+                await tx.end(ROLLED_BACK)
 
     async def _identity(self, speaker: AsyncSpeaker) -> Identity:
         """Who the client speaks for, proven by the Data API. Raises AuthenticationError."""
@@ -181,11 +199,7 @@ class Transactions:
             yield tx
             done = self._finish(tx)
         finally:
-            if tx.state.ended is None:
-                tx.end(ROLLED_BACK)
-            deadline.close()
-            self._pool.counts.ended(deadline.began, committed=done)
-            self._pool.give_back(connection)
+            self._end(tx, committed=done)
         if done and speaker.committed is not None:
             speaker.committed(tx.state.done)
 
@@ -205,6 +219,16 @@ class Transactions:
 
     def close(self) -> None:
         self._pool.close()
+
+    def _end(self, tx: Transaction, *, committed: bool) -> None:
+        deadline = tx.state.deadline
+        # All of it happens, whatever one part raises: Ctrl-C may come again.
+        with ExitStack() as parts:
+            parts.callback(self._pool.give_back, tx.raw)
+            parts.callback(self._pool.counts.ended, deadline.began, committed=committed)
+            parts.callback(deadline.close)
+            if tx.state.ended is None:
+                tx.end(ROLLED_BACK)
 
     def _identity(self, speaker: SyncSpeaker) -> Identity:
         """Who the client speaks for, proven by the Data API. Raises AuthenticationError."""

@@ -40,6 +40,12 @@ class State:
         self.savepoints: list[object] = []
         self._first_error: ReelbaseError | None = None
 
+    @property
+    def open(self) -> bool:
+        """Whether there is something to roll back."""
+        status = self.connection.info.transaction_status
+        return status not in {TransactionStatus.IDLE, TransactionStatus.UNKNOWN}
+
     def check(self) -> None:
         """Raises TransactionFailed when no call can be made any more."""
         if self.ended is not None:

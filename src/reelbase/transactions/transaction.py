@@ -85,9 +85,15 @@ class AsyncTransaction(Services[Async]):
     async def end(self, how: str) -> None:
         async with self.lock:
             self.state.ended = how
+            if not self.state.open:
+                return
             with contextlib.suppress(psycopg.Error):
-                if not self.raw.closed:
+                try:
                     await self.raw.execute("rollback")
+                except BaseException:
+                    # Nobody waits for what is left of a rollback that was interrupted.
+                    await self.raw.close()
+                    raise
 
 
 class Transaction(Services[Sync]):
@@ -153,6 +159,12 @@ class Transaction(Services[Sync]):
     def end(self, how: str) -> None:
         with self.lock:
             self.state.ended = how
+            if not self.state.open:
+                return
             with contextlib.suppress(psycopg.Error):
-                if not self.raw.closed:
+                try:
                     self.raw.execute("rollback")
+                except BaseException:
+                    # Nobody waits for what is left of a rollback that was interrupted.
+                    self.raw.close()
+                    raise
