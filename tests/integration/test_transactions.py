@@ -31,6 +31,7 @@ from reelbase import (
     Reelbase,
     TransactionConflict,
     TransactionFailed,
+    WrongLoop,
 )
 from reelbase.execution.call import Call
 from reelbase.realtime.background import BackgroundLoop
@@ -898,6 +899,23 @@ def test_options__are_checked(target: Target) -> None:
             client.transaction(isolation=wrong)
         with pytest.raises(ValueError, match="timeout must be more than 0"):
             client.transaction(timeout=0)
+
+
+async def test_another_loop__is_refused(backend: AsyncReelbase) -> None:
+    async def work(tx: AsyncTransaction) -> None:
+        await tx.security.is_admin()
+
+    async def begin() -> None:
+        async with backend.transaction() as tx:
+            await work(tx)
+
+    await begin()
+    for use in (begin, lambda: backend.run_transaction(work)):
+        with pytest.raises(WrongLoop, match="Make one in each loop"):
+            await asyncio.to_thread(asyncio.run, use())
+    await begin()
+
+    assert backend.pool_stats().transactions == 2
 
 
 # A network that fails -------------------------------------------------------------------------

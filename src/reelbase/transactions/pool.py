@@ -12,6 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolClosed, PoolTimeout
 
 from reelbase.errors import ConfigurationError, PoolExhausted, ReelbaseError, TransactionFailed
+from reelbase.execution.rest import BoundLoop
 from reelbase.transactions.failures import unreachable
 
 AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -142,13 +143,14 @@ class AsyncPool:
         self._url = checked(database_url)
         self.size = size
         self._pool: AsyncConnectionPool[AsyncConnection] | None = None
+        self._loop = BoundLoop()
         self._pid = os.getpid()
         self._closed = False
         self._taken = 0
         self.counts = Counts()
 
     async def take(self, seconds: float) -> AsyncConnection:
-        """A connection, to be given back. Raises PoolExhausted, ConnectionFailed."""
+        """A connection, to be given back. Raises PoolExhausted, ConnectionFailed, WrongLoop."""
         pool = await self._opened()
         try:
             connection = await pool.getconn(seconds)
@@ -170,6 +172,7 @@ class AsyncPool:
             await self._pool.putconn(connection)
 
     async def _opened(self) -> "AsyncConnectionPool[AsyncConnection]":
+        self._loop.check()
         if self._closed:
             raise _closed()
         if self._pid != os.getpid():
