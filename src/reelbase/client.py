@@ -323,7 +323,7 @@ class AsyncReelbase(_Client[Async]):
                 await cached.invalidate(_changed_by(done))
 
         # Not `identity.token`: before the provider is asked, that is the key, and the key is its host's.
-        return Speaker(identity.fresh_async, self._carry, committed)
+        return Speaker(identity.fresh_async, self._carry, self._telemetry, committed)
 
     async def aclose(self) -> None:
         """Close all connections and streams. Harmless when done twice."""
@@ -445,7 +445,7 @@ class Reelbase(_Client[Sync]):
             if cached is not None:
                 cached.invalidate(_changed_by(done))
 
-        return Speaker(identity.fresh, self._carry, committed)
+        return Speaker(identity.fresh, self._carry, self._telemetry, committed)
 
     def close(self) -> None:
         """Close all connections, streams and the background thread. Harmless when done twice."""

@@ -3,6 +3,7 @@
 # ruff: noqa: PT012  # what is expected to raise is a whole transaction
 
 import asyncio
+import logging
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from reelbase import (
     AsyncReelbase,
     AuthenticationError,
     CallRefused,
+    CallReport,
     ConfigurationError,
     Conflict,
     ConnectionFailed,
@@ -32,6 +34,7 @@ from reelbase import (
     TransactionConflict,
     TransactionFailed,
     WrongLoop,
+    correlation,
 )
 from reelbase.execution.call import Call
 from reelbase.realtime.background import BackgroundLoop
@@ -486,6 +489,88 @@ async def test_transaction__does_not_watch(backend: AsyncReelbase) -> None:
         job = await tx.jobs.create("mp4", 64, 64)
         with pytest.raises(TypeError, match="after its commit"):
             tx.jobs.watch(job.id)
+
+
+# What is to be seen of it ---------------------------------------------------------------------
+
+SEEN = "select current_setting('request.headers')::json ->> 'x-correlation-id'"
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_calls__are_observed(target: Target, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "reelbase.calls")
+    reports: list[CallReport] = []
+    options: Any = {"database_url": target.db_url, "on_call": reports.append, "slow_call": 0}
+
+    async def use_async() -> None:
+        client = AsyncReelbase(target.url, target.service_role_key, **options)
+        async with client, client.transaction() as tx:
+            await tx.security.is_admin()
+            with pytest.raises(NotFound):
+                async with tx.savepoint():
+                    await tx.jobs.get(uuid4())
+
+    def use() -> None:
+        client = Reelbase(target.url, target.service_role_key, **options)
+        with client, client.transaction() as tx:
+            tx.security.is_admin()
+            with pytest.raises(NotFound), tx.savepoint():
+                tx.jobs.get(uuid4())
+
+    with correlation("request-9"):
+        await (use_async() if kind == "async" else asyncio.to_thread(use))
+
+    assert [(report.function, report.outcome, report.correlation_id) for report in reports] == [
+        ("user_role", "ok", "request-9"),
+        ("is_admin", "ok", "request-9"),
+        ("get_job", "not_found", "request-9"),
+    ]
+    records = [record for record in caplog.records if record.name == "reelbase.calls"]
+    assert [record.levelname for record in records] == ["WARNING"] * 3
+    assert "slow: is_admin: ok after" in caplog.text
+    assert isinstance(reports[2].error, NotFound)
+    assert (reports[2].error.function, reports[2].error.correlation_id) == ("get_job", "request-9")
+
+
+async def test_correlation_id__is_seen_by_the_database(backend: AsyncReelbase) -> None:
+    async def seen(tx: AsyncTransaction) -> str:
+        row = await (await tx.connection.execute(SEEN)).fetchone()
+        assert row is not None
+        return str(row[0])
+
+    reports: list[CallReport] = []
+    backend.hooks.after(reports.append)
+    with correlation("request-10"):
+        async with backend.transaction() as tx:
+            assert await seen(tx) == "request-10"
+    for _ in range(2):
+        async with backend.transaction() as tx:
+            await tx.security.is_admin()
+            await tx.security.is_admin()
+            assert await seen(tx) == reports[-1].correlation_id == reports[-2].correlation_id
+            with correlation("request-11"):
+                await tx.security.is_admin()
+            assert reports[-1].correlation_id == "request-11"
+
+    assert reports[-2].correlation_id != reports[-5].correlation_id
+
+
+async def test_correlation_id__is_on_errors_of_begin_and_commit(target: Target) -> None:
+    async with connected(target, pool_size=1) as client:
+
+        async def begin() -> None:
+            async with client.transaction(), client.transaction(timeout=0.1):
+                pass
+
+        async def commit() -> None:
+            async with client.transaction() as tx:
+                with pytest.raises(NotFound):
+                    await tx.jobs.get(uuid4())
+
+        for use, kind in ((begin, PoolExhausted), (commit, TransactionFailed)):
+            with pytest.raises(kind) as caught, correlation("request-12"):
+                await use()
+            assert caught.value.correlation_id == "request-12"
 
 
 # Ends that nobody wished for ------------------------------------------------------------------

@@ -1,16 +1,30 @@
 """What errors of psycopg mean for a call, and for the transaction that it was in."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 
 from reelbase.errors import Answer, ConnectionFailed, ReelbaseError, TransactionConflict, TransactionFailed
 from reelbase.execution.call import Call
+from reelbase.execution.telemetry import forget_frames
 from reelbase.execution.translation import details_of, refusal
 
 TIMED_OUT = {"57014", "25P03", "25P04"}
 """statement_timeout, idle_in_transaction_session_timeout, transaction_timeout: we set all three."""
 ABORTED = "25P02"
+
+
+@contextmanager
+def marked(correlation_id: str) -> Iterator[None]:
+    """Raise errors as those of calls are, though they come from begin or commit."""
+    try:
+        yield
+    except ReelbaseError as error:
+        error.correlation_id = correlation_id
+        forget_frames(error)
+        raise
 
 
 def answer_of(error: psycopg.Error) -> Answer:

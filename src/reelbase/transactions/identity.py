@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from reelbase.errors import Answer, AuthenticationError
 from reelbase.execution.call import Call
+from reelbase.execution.telemetry import Telemetry
 from reelbase.models import UserRole
 
 B = TypeVar("B")
@@ -41,13 +42,14 @@ class Identity:
 @dataclass(frozen=True, slots=True)
 class Speaker(Generic[B, C, D]):
     """Whom a client speaks for: `bearer` gives its key or token, valid for a while, and `prove` makes a
-    call with it.
+    call with it. `telemetry` observes the calls of its transactions.
 
     `committed` is told the calls of a transaction that took effect, with their results.
     """
 
     bearer: Callable[[], B]
     prove: Callable[[Call[UserRole]], C]
+    telemetry: Telemetry
     committed: Callable[[list[tuple[Call[Any], Any]]], D] | None = None
 
 

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from psycopg import sql
 
+from reelbase.execution.telemetry import HEADER
 from reelbase.transactions.identity import Identity
 
 Isolation = Literal["read committed", "repeatable read", "serializable"]
@@ -27,7 +28,7 @@ class Options:
         if self.isolation is not None and self.isolation not in get_args(Isolation):
             raise ValueError(f"isolation must be one of {', '.join(get_args(Isolation))}")
 
-    def begin(self, identity: Identity, server_version: int) -> sql.Composed:
+    def begin(self, identity: Identity, correlation_id: str, server_version: int) -> sql.Composed:
         """Begin, and become the caller, in one message: every setting ends with the transaction, as a pooler
         in transaction mode wants it."""
         milliseconds = str(max(1, round(self.timeout * 1000)))
@@ -35,8 +36,8 @@ class Options:
             "statement_timeout": milliseconds,
             "idle_in_transaction_session_timeout": milliseconds,
             "request.jwt.claims": _compact(identity.claims),
-            # Nobody has made a request here.
-            "request.headers": "{}",
+            # Nobody has made a request here, but what a call would carry is seen as there.
+            "request.headers": _compact({HEADER.lower(): correlation_id}),
             "role": identity.role,
         }
         if server_version >= _HAS_TRANSACTION_TIMEOUT:

@@ -11,6 +11,7 @@ import tenacity
 
 from reelbase.errors import ReelbaseError, TransactionConflict, TransactionFailed
 from reelbase.execution.call import Call
+from reelbase.execution.telemetry import correlation, current_correlation
 from reelbase.models import UserRole
 from reelbase.transactions import failures
 from reelbase.transactions.catalog import Catalog
@@ -44,13 +45,16 @@ class AsyncTransactions:
 
     @asynccontextmanager
     async def begin(self, speaker: AsyncSpeaker, options: Options) -> AsyncIterator[AsyncTransaction]:
-        identity = await self._identity(speaker)
-        connection, deadline = await self._begun(options, identity)
-        tx = AsyncTransaction(State(connection, deadline, self._catalog), connection)
+        with correlation(current_correlation()) as correlation_id, failures.marked(correlation_id):
+            identity = await self._identity(speaker)
+            connection, deadline = await self._begun(options, identity, correlation_id)
+        state = State(connection, deadline, self._catalog, correlation_id)
+        tx = AsyncTransaction(state, connection, speaker.telemetry)
         done = False
         try:
             yield tx
-            done = await self._finish(tx)
+            with failures.marked(correlation_id):
+                done = await self._finish(tx)
         finally:
             await self._ended(tx, committed=done)
         if done and speaker.committed is not None:
@@ -110,7 +114,9 @@ class AsyncTransactions:
             if await speaker.bearer() == bearer:
                 return self._known.add(bearer, role)
 
-    async def _begun(self, options: Options, identity: Identity) -> tuple[AsyncConnection, Deadline]:
+    async def _begun(
+        self, options: Options, identity: Identity, correlation_id: str
+    ) -> tuple[AsyncConnection, Deadline]:
         # All connections in the pool may have died since their last use; what fails before anything has
         # happened is tried on another one.
         left = self._pool.size
@@ -119,7 +125,8 @@ class AsyncTransactions:
             deadline = Deadline(options.timeout)
             try:
                 deadline.watch(connection.fileno(), asyncio.get_running_loop())
-                await connection.execute(options.begin(identity, connection.info.server_version))
+                begin = options.begin(identity, correlation_id, connection.info.server_version)
+                await connection.execute(begin)
             except psycopg.Error as error:
                 deadline.close()
                 lost = connection.closed and not deadline.over
@@ -191,13 +198,16 @@ class Transactions:
 
     @contextmanager
     def begin(self, speaker: SyncSpeaker, options: Options) -> Iterator[Transaction]:
-        identity = self._identity(speaker)
-        connection, deadline = self._begun(options, identity)
-        tx = Transaction(State(connection, deadline, self._catalog), connection)
+        with correlation(current_correlation()) as correlation_id, failures.marked(correlation_id):
+            identity = self._identity(speaker)
+            connection, deadline = self._begun(options, identity, correlation_id)
+        state = State(connection, deadline, self._catalog, correlation_id)
+        tx = Transaction(state, connection, speaker.telemetry)
         done = False
         try:
             yield tx
-            done = self._finish(tx)
+            with failures.marked(correlation_id):
+                done = self._finish(tx)
         finally:
             self._end(tx, committed=done)
         if done and speaker.committed is not None:
@@ -242,7 +252,9 @@ class Transactions:
             if speaker.bearer() == bearer:
                 return self._known.add(bearer, role)
 
-    def _begun(self, options: Options, identity: Identity) -> tuple[Connection, Deadline]:
+    def _begun(
+        self, options: Options, identity: Identity, correlation_id: str
+    ) -> tuple[Connection, Deadline]:
         # All connections in the pool may have died since their last use; what fails before anything has
         # happened is tried on another one.
         left = self._pool.size
@@ -251,7 +263,8 @@ class Transactions:
             deadline = Deadline(options.timeout)
             try:
                 deadline.watch(connection.fileno(), None)
-                connection.execute(options.begin(identity, connection.info.server_version))
+                begin = options.begin(identity, correlation_id, connection.info.server_version)
+                connection.execute(begin)
             except psycopg.Error as error:
                 deadline.close()
                 lost = connection.closed and not deadline.over

@@ -28,11 +28,16 @@ class State:
     """Whether a transaction can be used, what it did, and what an error means to it."""
 
     def __init__(
-        self, connection: AsyncConnection | Connection, deadline: Deadline, catalog: Catalog
+        self,
+        connection: AsyncConnection | Connection,
+        deadline: Deadline,
+        catalog: Catalog,
+        correlation_id: str,
     ) -> None:
         self.connection = connection
         self.catalog = catalog
         self.deadline = deadline
+        self.correlation_id = correlation_id
         self.done: list[tuple[Call[Any], Any]] = []
         self.number: str | None = None
         self.used_directly = False
@@ -77,10 +82,11 @@ class State:
         call."""
         began = time.monotonic()
         try:
-            try:
-                yield
-            except psycopg.Error as error:
-                raise self.failure(error, call) from error
+            with failures.marked(self.correlation_id):
+                try:
+                    yield
+                except psycopg.Error as error:
+                    raise self.failure(error, call) from error
         except ReelbaseError as failure:
             failure.function, failure.arguments = call.function, call.shown_arguments()
             failure.duration = time.monotonic() - began

@@ -11,6 +11,7 @@ import psycopg
 
 from reelbase.execution.call import Call
 from reelbase.execution.operation import Async, Sync
+from reelbase.execution.telemetry import Telemetry, correlation, current_correlation
 from reelbase.execution.translation import sendable
 from reelbase.services.table import Services
 from reelbase.transactions.catalog import LOOKUP
@@ -29,8 +30,9 @@ class AsyncTransaction(Services[Async]):
     `tx.savepoint()`.
     """
 
-    def __init__(self, state: State, connection: AsyncConnection) -> None:
-        super().__init__(self._carry, refuse_watch)
+    def __init__(self, state: State, connection: AsyncConnection, telemetry: Telemetry) -> None:
+        super().__init__(self._carry_observed, refuse_watch)
+        self._observed = telemetry.observed_async(self._carry)
         self.state = state
         self.raw = connection
         self.lock = asyncio.Lock()
@@ -44,6 +46,11 @@ class AsyncTransaction(Services[Async]):
         self.state.check()
         self.state.used_directly = True
         return self.raw
+
+    async def _carry_observed(self, call: Call[T]) -> T:
+        with correlation(current_correlation() or self.state.correlation_id):
+            result: T = await self._observed(call)
+        return result
 
     async def _carry(self, call: Call[T]) -> T:
         with self.state.translated(call):
@@ -103,8 +110,9 @@ class Transaction(Services[Sync]):
     `tx.savepoint()`.
     """
 
-    def __init__(self, state: State, connection: Connection) -> None:
-        super().__init__(self._carry, refuse_watch)
+    def __init__(self, state: State, connection: Connection, telemetry: Telemetry) -> None:
+        super().__init__(self._carry_observed, refuse_watch)
+        self._observed = telemetry.observed(self._carry)
         self.state = state
         self.raw = connection
         self.lock = threading.Lock()
@@ -118,6 +126,11 @@ class Transaction(Services[Sync]):
         self.state.check()
         self.state.used_directly = True
         return self.raw
+
+    def _carry_observed(self, call: Call[T]) -> T:
+        with correlation(current_correlation() or self.state.correlation_id):
+            result: T = self._observed(call)
+        return result
 
     def _carry(self, call: Call[T]) -> T:
         with self.state.translated(call):
