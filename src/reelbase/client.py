@@ -104,6 +104,7 @@ class _Client(Services[M], ABC):
     ) -> None:
         # Under the same names, so that a traceback that shows local variables shows none of them.
         key, access_token = Secret(key), None if access_token is None else Secret(access_token)
+        database_url = None if database_url is None else Secret(database_url)
         self._url = url
         # Python 3.11 does not find it by `source` for objects with a __dict__.
         self._place = _place() if tracemalloc.is_tracing() else ""

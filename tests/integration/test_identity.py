@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import jwt
@@ -469,6 +470,33 @@ async def test_keys__do_not_show(
 
     for secret in secrets:
         assert secret not in "".join(said) + caplog.text
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.parametrize("server", ["none", "refusing", "malformed"])
+async def test_password_of_the_database__does_not_show(
+    target: Target, kind: str, server: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    secret = "s" + uuid4().hex
+    there = urlsplit(target.db_url)
+    address = {
+        "none": f"postgresql://postgres:{secret}@127.0.0.1:9/postgres",
+        "refusing": f"postgresql://postgres:{secret}@{there.hostname}:{there.port}/nowhere",
+        "malformed": f"postgresql://postgres:{secret}%zz@127.0.0.1/postgres",
+    }[server]
+    factory: Any = {"sync": Reelbase, "async": AsyncReelbase}[kind]
+    client = factory(target.url, target.service_role_key, database_url=address, transaction_timeout=0.5)
+
+    with pytest.raises(ReelbaseError) as caught:
+        await done(client.run_transaction(print))
+    said = [repr(client), repr(vars(client)), repr(vars(client._database)), shown(caught.value)]
+    await close(client)
+    with pytest.raises(ConfigurationError) as wrong:
+        factory(target.url, target.service_role_key, database_url=address, timeout=0)
+    said.append(shown(wrong.value))
+
+    assert secret not in "".join(said) + caplog.text
 
 
 def test_wrong_address__does_not_show_the_key() -> None:
