@@ -19,7 +19,7 @@ from reelbase.cache.handle import AsyncCacheHandle, CacheHandle
 from reelbase.cache.identity import Identity as CacheIdentity
 from reelbase.cache.identity import identify
 from reelbase.cache.layer import AsyncCachedCarry, CachedCarry
-from reelbase.cache.tags import tags_of_event, tags_of_write
+from reelbase.cache.tags import tags_of_event, tags_of_unknown_outcome, tags_of_write
 from reelbase.errors import ConfigurationError
 from reelbase.execution.batch import AsyncBatch, Batch
 from reelbase.execution.call import Call
@@ -319,9 +319,9 @@ class AsyncReelbase(_Client[Async]):
         # Token and calls of one identity: of another's, the database would be told the wrong caller.
         identity, cached = self._identity, self._cached
 
-        async def committed(done: "_Done") -> None:
+        async def committed(done: "_Done", certain: bool) -> None:
             if cached is not None:
-                await cached.invalidate(_changed_by(done))
+                await cached.invalidate(_changed_by(done, certain=certain))
 
         # Not `identity.token`: before the provider is asked, that is the key, and the key is its host's.
         return Speaker(identity.fresh_async, self._carry, self._telemetry, committed)
@@ -442,9 +442,9 @@ class Reelbase(_Client[Sync]):
         # Token and calls of one identity: of another's, the database would be told the wrong caller.
         identity, cached = self._identity, self._cached
 
-        def committed(done: "_Done") -> None:
+        def committed(done: "_Done", certain: bool) -> None:
             if cached is not None:
-                cached.invalidate(_changed_by(done))
+                cached.invalidate(_changed_by(done, certain=certain))
 
         return Speaker(identity.fresh, self._carry, self._telemetry, committed)
 
@@ -521,7 +521,9 @@ def _who(url: str, identity: Identity) -> Callable[[], CacheIdentity]:
     return who
 
 
-def _changed_by(done: _Done) -> frozenset[str]:
+def _changed_by(done: _Done, *, certain: bool = True) -> frozenset[str]:
+    if not certain:
+        return frozenset().union(*(tags_of_unknown_outcome(call.changes) for call, _ in done))
     return frozenset().union(*(tags_of_write(call.changes, result) for call, result in done))
 
 

@@ -19,6 +19,7 @@ import pytest
 from reelbase import (
     AsyncReelbase,
     AuthenticationError,
+    Cache,
     CallRefused,
     CallReport,
     ConfigurationError,
@@ -1015,9 +1016,11 @@ class Wire:
         self._info = info
         self.drop_commit = False
         self.drop_answer = False
+        self.hold_answer = False
         self.stall = False
         self.refuse = False
         self.on_rollback: Callable[[], object] | None = None
+        self.held = asyncio.Event()
         self._next = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -1068,6 +1071,10 @@ class Wire:
                 elif not asking and self.drop_answer and b"COMMIT\0" in data:
                     self.drop_answer = False
                     break
+                elif not asking and self.hold_answer and b"COMMIT\0" in data:
+                    self.hold_answer = False
+                    self.held.set()
+                    continue
                 to.write(data)
                 await to.drain()
         finally:
@@ -1151,6 +1158,71 @@ def test_commit__is_found_out_for_synchronous_code_too(target: Target) -> None:
 
     assert there
     assert (failed.reason, failed.committed) == ("timeout", False)
+
+
+def cached(target: Target, wire: Wire) -> AsyncReelbase:
+    return AsyncReelbase(target.url, target.service_role_key, database_url=wire.url, cache=Cache())
+
+
+async def test_commit__that_cannot_be_found_out_leaves_nothing_stale(target: Target, wire: Wire) -> None:
+    async with cached(target, wire) as client:
+        job = await client.jobs.create("mp4", 64, 64)
+        assert (await client.jobs.get(job.id)).status is JobStatus.PENDING
+        with pytest.raises(TransactionFailed, match="could not be found out"):
+            async with client.transaction() as tx:
+                await tx.jobs.cancel(job.id)
+                wire.drop_answer = wire.refuse = True
+
+        assert (await client.jobs.get(job.id)).status is JobStatus.CANCELLED
+
+
+async def test_commit__that_is_cancelled_leaves_nothing_stale(target: Target, wire: Wire) -> None:
+    async with cached(target, wire) as client:
+        job = await client.jobs.create("mp4", 64, 64)
+        assert (await client.jobs.get(job.id)).status is JobStatus.PENDING
+
+        async def work() -> None:
+            async with client.transaction() as tx:
+                await tx.jobs.cancel(job.id)
+                wire.hold_answer = True
+
+        task = asyncio.create_task(work())
+        await wire.held.wait()
+        await cancelled_at_each_await(task)
+
+        assert task.cancelled()
+        assert (await client.jobs.get(job.id)).status is JobStatus.CANCELLED
+
+
+def test_commit__leaves_nothing_stale_for_synchronous_code_either(target: Target) -> None:
+    async def play() -> JobStatus:
+        async with Wire(target.db_url).running() as wire:
+            return await asyncio.to_thread(use, wire)
+
+    def use(wire: Wire) -> JobStatus:
+        options: Any = {"database_url": wire.url, "cache": Cache()}
+        with Reelbase(target.url, target.service_role_key, **options) as client:
+            job = client.jobs.create("mp4", 64, 64)
+            assert client.jobs.get(job.id).status is JobStatus.PENDING
+            with pytest.raises(TransactionFailed), client.transaction() as tx:
+                tx.jobs.cancel(job.id)
+                wire.drop_answer = wire.refuse = True
+            return client.jobs.get(job.id).status
+
+    assert asyncio.run(play()) is JobStatus.CANCELLED
+
+
+async def test_rollback__leaves_the_cache_alone(target: Target) -> None:
+    async with connected(target, cache=Cache()) as client:
+        job = await client.jobs.create("mp4", 64, 64)
+        await client.jobs.get(job.id)
+        with pytest.raises(ZeroDivisionError):
+            async with client.transaction() as tx:
+                await tx.jobs.cancel(job.id)
+                raise ZeroDivisionError
+        hits = client.cache.stats().memory.hits
+        await client.jobs.get(job.id)
+        assert client.cache.stats().memory.hits == hits + 1
 
 
 def test_second_interruption__gives_the_connection_back_too(target: Target) -> None:

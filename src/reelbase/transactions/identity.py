@@ -44,13 +44,14 @@ class Speaker(Generic[B, C, D]):
     """Whom a client speaks for: `bearer` gives its key or token, valid for a while, and `prove` makes a
     call with it. `telemetry` observes the calls of its transactions.
 
-    `committed` is told the calls of a transaction that took effect, with their results.
+    `committed` is told the calls of a transaction that took effect, with their results, and whether that is
+    certain.
     """
 
     bearer: Callable[[], B]
     prove: Callable[[Call[UserRole]], C]
     telemetry: Telemetry
-    committed: Callable[[list[tuple[Call[Any], Any]]], D] | None = None
+    committed: Callable[[list[tuple[Call[Any], Any]], bool], D] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from reelbase.transactions.deadline import Deadline
 from reelbase.transactions.identity import PROOF, Identity, Known, Speaker
 from reelbase.transactions.options import Options
 from reelbase.transactions.pool import AsyncConnection, AsyncPool, Connection, Pool, PoolStats
-from reelbase.transactions.state import COMMIT, COMMITTED, NUMBER, OUTCOME, ROLLED_BACK, State
+from reelbase.transactions.state import COMMIT, COMMITTED, IN_DOUBT, NUMBER, OUTCOME, ROLLED_BACK, State
 from reelbase.transactions.transaction import AsyncTransaction, Transaction
 
 T = TypeVar("T")
@@ -50,15 +50,12 @@ class AsyncTransactions:
             connection, deadline = await self._begun(options, identity, correlation_id)
         state = State(connection, deadline, self._catalog, correlation_id)
         tx = AsyncTransaction(state, connection, speaker.telemetry)
-        done = False
         try:
             yield tx
             with failures.marked(correlation_id):
-                done = await self._finish(tx)
+                await self._finish(tx)
         finally:
-            await self._ended(tx, committed=done)
-        if done and speaker.committed is not None:
-            await speaker.committed(tx.state.done)
+            await self._ended(tx, speaker)
 
     async def run(
         self,
@@ -85,21 +82,24 @@ class AsyncTransactions:
             await asyncio.wait(under_way)
         await self._pool.close()
 
-    async def _ended(self, tx: AsyncTransaction, *, committed: bool) -> None:
+    async def _ended(self, tx: AsyncTransaction, speaker: AsyncSpeaker) -> None:
         # In a task of its own: who is cancelled again, as anyio does at each await, interrupts none of it.
-        ending = asyncio.create_task(self._end(tx, committed=committed))
+        ending = asyncio.create_task(self._end(tx, speaker))
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
         await asyncio.shield(ending)
 
-    async def _end(self, tx: AsyncTransaction, *, committed: bool) -> None:
-        deadline = tx.state.deadline
-        # All of it happens, whatever one part raises.
+    async def _end(self, tx: AsyncTransaction, speaker: AsyncSpeaker) -> None:
+        state = tx.state
+        committed = state.ended == COMMITTED
+        # All of it happens, from last to first, whatever one part raises.
         async with AsyncExitStack() as parts:
+            if speaker.committed is not None and state.ended in {COMMITTED, IN_DOUBT}:
+                parts.push_async_callback(speaker.committed, state.done, committed)
             parts.push_async_callback(self._pool.give_back, tx.raw)
-            parts.callback(self._pool.counts.ended, deadline.began, committed=committed)
-            parts.callback(deadline.close)
-            if tx.state.ended is None:
+            parts.callback(self._pool.counts.ended, state.deadline.began, committed=committed)
+            parts.callback(state.deadline.close)
+            if state.ended is None or state.open:
                 await tx.end(ROLLED_BACK)
 
     async def _identity(self, speaker: AsyncSpeaker) -> Identity:
@@ -146,26 +146,27 @@ class AsyncTransactions:
         await connection.close()
         await self._pool.give_back(connection)
 
-    async def _finish(self, tx: AsyncTransaction) -> bool:
-        """Commit; whether it was. Raises what the transaction failed of."""
+    async def _finish(self, tx: AsyncTransaction) -> None:
+        """Commit. Raises what the transaction failed of."""
         state, connection = tx.state, tx.raw
         if state.ended is not None:
-            return False
+            return
         async with tx.lock:
             state.check()
             if state.used_directly and state.number is None:
                 with state.translated(COMMIT):
                     row = await (await connection.execute(NUMBER)).fetchone()
                 state.number = row[0] if row else None
+            state.ended = IN_DOUBT
             try:
                 await connection.execute("commit")
             except psycopg.Error as error:
                 failure = state.failure(error, COMMIT)
                 known = not connection.closed or state.number is None
                 if known or not await self._took_effect(state.number, error):
+                    state.ended = ROLLED_BACK
                     raise failure from error
             state.ended = COMMITTED
-        return True
 
     async def _took_effect(self, number: str | None, error: psycopg.Error) -> bool:
         """What became of a commit whose answer was lost, asked on another connection."""
@@ -203,15 +204,12 @@ class Transactions:
             connection, deadline = self._begun(options, identity, correlation_id)
         state = State(connection, deadline, self._catalog, correlation_id)
         tx = Transaction(state, connection, speaker.telemetry)
-        done = False
         try:
             yield tx
             with failures.marked(correlation_id):
-                done = self._finish(tx)
+                self._finish(tx)
         finally:
-            self._end(tx, committed=done)
-        if done and speaker.committed is not None:
-            speaker.committed(tx.state.done)
+            self._end(tx, speaker)
 
     def run(
         self, speaker: SyncSpeaker, work: Callable[[Transaction], T], options: Options, attempts: int
@@ -230,14 +228,17 @@ class Transactions:
     def close(self) -> None:
         self._pool.close()
 
-    def _end(self, tx: Transaction, *, committed: bool) -> None:
-        deadline = tx.state.deadline
-        # All of it happens, whatever one part raises: Ctrl-C may come again.
+    def _end(self, tx: Transaction, speaker: SyncSpeaker) -> None:
+        state = tx.state
+        committed = state.ended == COMMITTED
+        # All of it happens, from last to first, whatever one part raises: Ctrl-C may come again.
         with ExitStack() as parts:
+            if speaker.committed is not None and state.ended in {COMMITTED, IN_DOUBT}:
+                parts.callback(speaker.committed, state.done, committed)
             parts.callback(self._pool.give_back, tx.raw)
-            parts.callback(self._pool.counts.ended, deadline.began, committed=committed)
-            parts.callback(deadline.close)
-            if tx.state.ended is None:
+            parts.callback(self._pool.counts.ended, state.deadline.began, committed=committed)
+            parts.callback(state.deadline.close)
+            if state.ended is None or state.open:
                 tx.end(ROLLED_BACK)
 
     def _identity(self, speaker: SyncSpeaker) -> Identity:
@@ -284,26 +285,27 @@ class Transactions:
         connection.close()
         self._pool.give_back(connection)
 
-    def _finish(self, tx: Transaction) -> bool:
-        """Commit; whether it was. Raises what the transaction failed of."""
+    def _finish(self, tx: Transaction) -> None:
+        """Commit. Raises what the transaction failed of."""
         state, connection = tx.state, tx.raw
         if state.ended is not None:
-            return False
+            return
         with tx.lock:
             state.check()
             if state.used_directly and state.number is None:
                 with state.translated(COMMIT):
                     row = connection.execute(NUMBER).fetchone()
                 state.number = row[0] if row else None
+            state.ended = IN_DOUBT
             try:
                 connection.execute("commit")
             except psycopg.Error as error:
                 failure = state.failure(error, COMMIT)
                 known = not connection.closed or state.number is None
                 if known or not self._took_effect(state.number, error):
+                    state.ended = ROLLED_BACK
                     raise failure from error
             state.ended = COMMITTED
-        return True
 
     def _took_effect(self, number: str | None, error: psycopg.Error) -> bool:
         """What became of a commit whose answer was lost, asked on another connection."""

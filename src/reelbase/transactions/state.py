@@ -141,12 +141,14 @@ class State:
         return TransactionFailed(
             "ended",
             f"This transaction {how}; begin another with client.transaction().",
-            committed=how == COMMITTED,
+            committed=None if how == IN_DOUBT else how == COMMITTED,
         )
 
 
 COMMITTED = "has been committed"
 ROLLED_BACK = "has been rolled back"
+IN_DOUBT = "may have been committed"
+"""From when commit is sent until the answer is there, or is found out."""
 
 
 def refuse_watch(_: Subject) -> NoReturn:
