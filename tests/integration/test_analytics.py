@@ -708,10 +708,10 @@ def health(session: Session, job: dict[str, Any]) -> str | None:
 
 
 SLOW_SETTINGS = {
-    "slow_after_seconds": -1,
+    "slow_after_seconds": 0,
     "slow_factor": 0,
-    "stalled_after_seconds": -1,
-    "slow_wait_seconds": -1,
+    "stalled_after_seconds": 0,
+    "slow_wait_seconds": 0,
 }
 
 
