@@ -15,6 +15,7 @@ from proxy import Proxy
 from reelbase import (
     AsyncConsumer,
     AsyncReelbase,
+    ClientClosed,
     Conflict,
     EventType,
     InvalidArgument,
@@ -236,6 +237,131 @@ async def test_event__is_told_again_when_its_handler_failed(
 
     assert handled == jobs[:1]
     assert await unread(service, name, user_id) == jobs[1:]
+
+
+class FailingAt:
+    """A handler that remembers, and fails at the one at this place, the first time."""
+
+    def __init__(self, place: int, error: type[BaseException] = ZeroDivisionError) -> None:
+        self.calls: list[UUID] = []
+        self._failing_at: int | None = place
+        self._error = error
+
+    async def handle(self, event: JobEvent) -> None:
+        self.handle_at_once(event)
+
+    def handle_at_once(self, event: JobEvent) -> None:
+        self.calls.append(event.job_id)
+        if len(self.calls) - 1 == self._failing_at:
+            self._failing_at = None
+            raise self._error
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("place", [0, 1, 2])
+async def test_next_run__begins_with_the_event_whose_handler_failed(
+    service: AsyncReelbase, name: str, user_id: UUID, place: int
+) -> None:
+    jobs = await some_jobs(service, user_id, 3)
+    handler = FailingAt(place)
+    async with service.events.consumer(name, user_id=user_id) as consumer:
+        with pytest.raises(ZeroDivisionError):
+            await consumer.run(handler.handle)
+        async with running(consumer.run(handler.handle)):
+            await eventually(lambda: _equal(handler.calls, [*jobs[: place + 1], *jobs[place:]]))
+
+    assert await unread(service, name, user_id) == []
+
+
+@pytest.mark.usefixtures("known")
+async def test_iterating_after_a_run__begins_with_the_event_whose_handler_was_cancelled(
+    service: AsyncReelbase, name: str, user_id: UUID
+) -> None:
+    jobs = await some_jobs(service, user_id, 3)
+    entered = asyncio.Event()
+
+    async def hang(_: JobEvent) -> None:
+        entered.set()
+        await asyncio.Event().wait()
+
+    async with service.events.consumer(name, user_id=user_id) as consumer:
+        async with running(consumer.run(hang)):
+            await asyncio.wait_for(entered.wait(), 10)
+
+        events = await told(consumer, 3)
+        await consumer.commit(events[1])
+
+    assert [event.job_id for event in events] == jobs
+    assert await unread(service, name, user_id) == jobs[2:]
+
+
+@pytest.mark.usefixtures("known")
+async def test_event_given_up_by_a_handler_that_failed__is_not_told_again(
+    service: AsyncReelbase, name: str, user_id: UUID
+) -> None:
+    jobs = await some_jobs(service, user_id, 2)
+    async with service.events.consumer(name, user_id=user_id) as consumer:
+
+        async def give_up(event: JobEvent) -> None:
+            await consumer.dead_letter(event, attempts=1, error="It broke.")
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await consumer.run(give_up)
+
+        assert [event.job_id for event in await told(consumer, 1)] == jobs[1:]
+
+
+@pytest.mark.usefixtures("known")
+async def test_consumer__is_opened_again_by_each_run(
+    service: AsyncReelbase, name: str, user_id: UUID
+) -> None:
+    jobs = await some_jobs(service, user_id, 2)
+    handler = FailingAt(1)
+    consumer = service.events.consumer(name, user_id=user_id)
+    with pytest.raises(ZeroDivisionError):
+        await consumer.run(handler.handle)
+    async with running(consumer.run(handler.handle)):
+        await eventually(lambda: _equal(handler.calls, [*jobs, jobs[1]]))
+    async with consumer:
+        assert consumer.state.holder is not None
+        jobs += await some_jobs(service, user_id, 1)
+        assert [event.job_id for event in await told(consumer, 1)] == jobs[2:]
+
+    assert [event async for event in consumer] == []
+
+
+@pytest.mark.usefixtures("known")
+async def test_stopped_consumer__ends_at_once_until_it_is_opened_again(
+    service: AsyncReelbase, name: str, user_id: UUID
+) -> None:
+    jobs = await some_jobs(service, user_id, 2)
+    handled: list[UUID] = []
+    consumer = service.events.consumer(name, user_id=user_id)
+
+    async def handle(event: JobEvent) -> None:
+        handled.append(event.job_id)
+        consumer.stop()
+
+    async with asyncio.timeout(10):
+        consumer.stop()
+        await consumer.run(handle)
+        assert handled == []
+        async with consumer:
+            await consumer.run(handle)
+            await consumer.run(handle)
+            assert handled == jobs[:1]
+        await consumer.run(handle)
+        assert handled == jobs
+
+
+async def test_consumer_of_a_closed_client__is_not_opened_again(target: Target, name: str) -> None:
+    async with target.service() as client:
+        consumer = client.events.consumer(name, start="now")
+        async with consumer:
+            pass
+    with pytest.raises(ClientClosed):
+        await consumer.run(_nothing)
 
 
 @pytest.mark.usefixtures("known")
@@ -523,6 +649,51 @@ def test_synchronous_run__passes_on_what_the_handler_raises(
         synchronous.events.consumer(name, user_id=user_id).run(fail)
     with synchronous.events.consumer(name, user_id=user_id, wait=False) as consumer:
         assert next(consumer).job_id == job.id
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+def test_next_synchronous_run__begins_with_the_event_whose_handler_failed(
+    synchronous: Reelbase, name: str, user_id: UUID, error: type[BaseException]
+) -> None:
+    handler = FailingAt(1, error)
+    with synchronous.events.consumer(name, user_id=user_id, start="now") as consumer:
+        jobs = [synchronous.jobs.create("mp4", 64, 64, user_id=user_id).id for _ in range(3)]
+
+        def handle(event: JobEvent) -> None:
+            handler.handle_at_once(event)
+            if event.job_id == jobs[2]:
+                consumer.stop()
+
+        with pytest.raises(error):
+            consumer.run(handle)
+        consumer.run(handle)
+
+    assert handler.calls == [*jobs[:2], *jobs[1:]]
+    with consumer:
+        rest = synchronous.events.read_all(after=consumer.state.cursor, user_id=user_id)
+    assert rest.items == ()
+
+
+def test_synchronous_consumer__is_opened_again_by_each_run(
+    synchronous: Reelbase, name: str, user_id: UUID
+) -> None:
+    consumer = synchronous.events.consumer(name, user_id=user_id, start="now")
+    with consumer:
+        jobs = [synchronous.jobs.create("mp4", 64, 64, user_id=user_id).id for _ in range(2)]
+    handler = FailingAt(0)
+    with pytest.raises(ZeroDivisionError):
+        consumer.run(handler.handle_at_once)
+
+    def handle(event: JobEvent) -> None:
+        handler.handle_at_once(event)
+        consumer.stop()
+
+    consumer.run(handle)
+    with consumer:
+        assert consumer.state.holder is not None
+        assert next(consumer).job_id == jobs[1]
+
+    assert handler.calls == [jobs[0], jobs[0]]
 
 
 def test_client_closed_while_a_synchronous_handler_works__ends_the_run(

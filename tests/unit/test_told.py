@@ -99,3 +99,22 @@ def test_place_of_an_empty_page__is_none_after_a_later_event() -> None:
     told.committed(1)
 
     assert list(told.places(None)) == []
+
+
+def test_event_that_is_taken_back__is_ahead_again_and_its_page_ends_where_it_did(told: Told) -> None:
+    told.take_back(event(5, job=2))
+    assert [tell(told), tell(told)] == [5, 4]
+    told.take_back(event(4))
+    told.committed(5)
+    assert list(told.places(4)) == [Place(cursor="second")]
+    assert tell(told) == 4
+    assert told.ahead is None
+
+
+def test_event_that_is_committed__is_not_taken_back(told: Told) -> None:
+    told.take_back(event(5, job=2))
+    told.committed(5)
+    assert tell(told) == 4
+    told.committed(4)
+    told.take_back(event(4))
+    assert told.ahead is None

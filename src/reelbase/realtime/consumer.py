@@ -63,7 +63,10 @@ class AsyncConsumer:
         self._nudges = nudges
         self._seen = seen
         self._holding: _Holding | None = None
-        self._stopped = asyncio.Event()
+        self._over = asyncio.Event()
+        """Set by `stop` and at the end."""
+        self._stopped = False
+        """Whether `stop` was called, and it has not come to its end since."""
         self._delays = backoff()
         self._losses = backoff(1.0, 5.0)
         self._beat = _SHORTEST_BEAT
@@ -83,6 +86,8 @@ class AsyncConsumer:
         return self._held().lease.row
 
     async def __aenter__(self) -> Self:
+        if not self._stopped:
+            self._over.clear()
         await self._open()
         return self
 
@@ -95,7 +100,7 @@ class AsyncConsumer:
         return self
 
     async def __anext__(self) -> AnyJobEvent:
-        while not self._stopped.is_set():
+        while not self._over.is_set():
             holding = self._held()
             lease = holding.lease
             if lease.lost.done():
@@ -129,8 +134,8 @@ class AsyncConsumer:
         """Handle each event, and commit it when the handler has returned; until cancelled or stopped.
 
         Commits are gathered: after 100 events or a second, whichever is first, and whenever no event
-        waits. What the handler raises ends this, its event uncommitted. When the lease is lost, the handler
-        is cancelled, and the consumer acquired again.
+        waits. What the handler raises ends this; its event is not committed, and the next run begins with
+        it. When the lease is lost, the handler is cancelled, and the consumer acquired again.
         """
         async with self._opened():
             while True:
@@ -141,20 +146,29 @@ class AsyncConsumer:
                 lease = self._held().lease
                 try:
                     await _raced(handler(event), lease.lost)
-                except LeaseLost:
+                except BaseException as error:
                     # The handler may have lost a lease of its own: that of a job.
-                    if not lease.lost.done():
-                        raise
-                else:
-                    self.handled(event)
+                    if isinstance(error, LeaseLost) and lease.lost.done():
+                        continue
+                    self.failed(event)
+                    raise
+                self.handled(event)
 
     def stop(self) -> None:
-        """End the iteration, or `run`, when the event at hand is done with."""
-        self._stopped.set()
+        """End the iteration, or `run`, when the event at hand is done with.
+
+        What has not begun yet ends at once. Opened again afterwards, the consumer goes on.
+        """
+        self._stopped = True
+        self._over.set()
 
     async def aclose(self) -> None:
-        """Commit what `run` has handled, and give the lease up; iterating ends. Harmless when done twice."""
-        self.stop()
+        """Commit what `run` has handled, and give the lease up; iterating ends. Harmless when done twice.
+
+        It can be opened again, until the client is closed.
+        """
+        self._stopped = False
+        self._over.set()
         await self._close()
 
     async def next_handed(self) -> AnyJobEvent:
@@ -174,6 +188,11 @@ class AsyncConsumer:
         if self._holding is not None:
             lease = self._holding.lease
             lease.note(event.id, soon=lease.told.ahead is None)
+
+    def failed(self, event: AnyJobEvent) -> None:
+        """Have the event told again, unless it is committed all the same. For `run`."""
+        if self._holding is not None:
+            self._holding.lease.told.take_back(event)
 
     @contextlib.asynccontextmanager
     async def _opened(self) -> AsyncIterator[None]:
@@ -251,7 +270,7 @@ class AsyncConsumer:
     async def _unless_over(self, work: Awaitable[T]) -> T | None:
         """What the work returns; None when this is stopped first. Raises what ended the lease."""
         ends = [] if self._holding is None else [self._holding.lease.lost]
-        stopped = asyncio.ensure_future(self._stopped.wait())
+        stopped = asyncio.ensure_future(self._over.wait())
         try:
             return await _raced(work, *ends, stopped)
         finally:
@@ -357,8 +376,8 @@ class Consumer:
         """Handle each event, and commit it when the handler has returned; until stopped.
 
         Commits are gathered: after 100 events or a second, whichever is first, and whenever no event
-        waits. What the handler raises ends this, its event uncommitted. When the lease is lost, the consumer
-        is acquired again.
+        waits. What the handler raises ends this; its event is not committed, and the next run begins with
+        it. When the lease is lost, the consumer is acquired again.
         """
         opened = not self._consumer.is_open
         try:
@@ -369,7 +388,12 @@ class Consumer:
                     event = self._next(self._consumer.next_handed)
                 except (StopIteration, ClientClosed):
                     return
-                handler(event)
+                try:
+                    handler(event)
+                except BaseException:
+                    with until_closed():
+                        self._loop.run(self._failed(event))
+                    raise
                 with until_closed():
                     self._loop.run(self._handled(event))
         finally:
@@ -379,8 +403,14 @@ class Consumer:
     async def _handled(self, event: JobEvent) -> None:
         self._consumer.handled(event)
 
+    async def _failed(self, event: AnyJobEvent) -> None:
+        self._consumer.failed(event)
+
     def stop(self) -> None:
-        """End the iteration, or `run`, when the event at hand is done with. From any thread."""
+        """End the iteration, or `run`, when the event at hand is done with. From any thread.
+
+        What has not begun yet ends at once. Opened again afterwards, the consumer goes on.
+        """
         with until_closed():
             self._loop.run(self._stop())
 
@@ -390,7 +420,7 @@ class Consumer:
 
     def close(self) -> None:
         """Commit what `run` has handled, and give the lease up. Harmless when done twice, and after the
-        client's own end."""
+        client's own end. It can be opened again, until the client is closed."""
         with until_closed():
             self._loop.run(self._consumer.aclose())
         self._here = None

@@ -29,6 +29,7 @@ class Told:
         self._ahead: list[AnyJobEvent] = []
         self._jobs: dict[int, UUID] = {}
         self._ends: dict[int, str] = {}
+        self._again: AnyJobEvent | None = None
         self._rest: str | None = None
 
     def take(self, page: EventPage) -> None:
@@ -41,14 +42,24 @@ class Told:
     @property
     def ahead(self) -> AnyJobEvent | None:
         """The event to be told next; None when the next page is to be read."""
+        if self._again is not None:
+            return self._again
         return self._ahead[-1] if self._ahead else None
 
     def tell(self) -> None:
         """The event that was ahead has been told."""
+        if self._again is not None:
+            self._again = None
+            return
         event = self._ahead.pop()
         self._jobs[event.id] = event.job_id
         if not self._ahead:
             self._end()
+
+    def take_back(self, event: AnyJobEvent) -> None:
+        """Nothing came of telling the event: it is ahead again, unless it is committed."""
+        if event.id in self:
+            self._again = event
 
     def _end(self) -> None:
         if self._jobs:
@@ -84,5 +95,7 @@ class Told:
         for each in list(self._jobs):
             del self._jobs[each]
             self._ends.pop(each, None)
+            if self._again is not None and self._again.id == each:
+                self._again = None
             if each == event_id:
                 return
