@@ -23,7 +23,7 @@ from reelbase import (
     ProcessingStep,
     Reelbase,
 )
-from reelbase.realtime import feed
+from reelbase.realtime import feed, logs
 from support import Target, eventually, text
 
 REPORTS = 20
@@ -128,6 +128,20 @@ async def test_watch__of_a_job_that_was_retried_goes_on_to_its_present_end(
     assert again == watcher.events
 
 
+async def test_watch__of_a_retried_job_that_ended_tells_all_pages_of_its_story(
+    backend: AsyncReelbase, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "_PAGE", 5)
+    await backend.jobs.update_status(job.id, JobStatus.FAILED, error_code="x", error_message="y")
+    for _ in range(12):
+        await backend.access.log(job.id, "https://videos.example/a.mp4")
+    await backend.jobs.retry(job.id)
+    await work(backend, job)
+    watcher = Watcher(backend, job)
+
+    await assert_complete(backend, job, watcher)
+
+
 async def test_start__of_a_job_that_has_ended_is_no_error(backend: AsyncReelbase, job: Job) -> None:
     await work(backend, job)
     ended = await backend.jobs.get(job.id)
@@ -230,6 +244,18 @@ async def test_log_with_a_hole__is_told_and_not_waited_for(
 
     with pytest.raises(EventsMissing, match="has no event 1 in its log, which goes on with 10"):
         await anext(backend.jobs.watch(job.id))
+
+
+async def test_log_that_is_gone__is_told_and_not_waited_for(
+    own_target: Target, backend: AsyncReelbase, job: Job
+) -> None:
+    await work(backend, job)
+    with own_target.connect() as session:
+        session.execute("delete from job_events where job_id = %s", (job.id,))
+
+    async with asyncio.timeout(5):
+        with pytest.raises(EventsMissing, match="has no event 11 in its log, nor any after it"):
+            await backend.jobs.watch(job.id, after_seq=10).start()
 
 
 @pytest.mark.parametrize("after_seq", [-1, 100])

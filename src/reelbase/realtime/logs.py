@@ -22,13 +22,21 @@ class JobLog(Log):
         self._job: Job | None = None
 
     async def read(self, carry: Carry) -> tuple[list[JobEvent], bool]:
-        rows = await carry(
+        rows = await self._read_rows(carry)
+        if self._job is None:
+            job = await self._read_job(carry)
+            if not rows and job.event_seq > self.order.last_seq:
+                # Either they came in between, or the log has lost them.
+                rows = await self._read_rows(carry)
+            self._job = job
+            self.order.begin(job)
+        return rows, len(rows) == _PAGE
+
+    async def _read_rows(self, carry: Carry) -> list[JobEvent]:
+        rows: list[JobEvent] = await carry(
             Events.read.build(None, self._job_id, after_seq=self.order.last_seq, max_events=_PAGE)
         )
-        if self._job is None:
-            self._job = await self._read_job(carry)
-            self.order.begin(self._job, rows)
-        return rows, len(rows) == _PAGE
+        return rows
 
     async def complete(self, event: JobEvent, carry: Carry) -> JobEvent:
         if self._job is None or self._job.event_seq < event.seq:

@@ -9,6 +9,7 @@ from reelbase.errors import EventsMissing
 from reelbase.models import EventPage, EventType, Job, JobEvent
 
 _REMEMBERED = 100_000
+_HINT = "Read the job and watch from its event_seq."
 
 
 class Verdict(Enum):
@@ -24,7 +25,8 @@ class Verdict(Enum):
 class JobOrder:
     """Where a listener is in one job's log: `seq` counts without gaps, up to the end of the job.
 
-    The end is the change to a terminal status, unless it is known that a retry followed.
+    The end is the change to a terminal status, unless it is known that a retry followed. Of a job that had
+    ended before, that is known when all has been read that had happened by then.
     """
 
     def __init__(self, job_id: UUID, after_seq: int) -> None:
@@ -33,47 +35,78 @@ class JobOrder:
         self.ended = False
         self._known = after_seq
         self._changed_until = 0
-        """Up to this seq, ends are known not to be the last change of status."""
-        self._over_at: int | None = None
+        """Up to this seq, ends are not taken for the last change of status."""
+        self._over_at = 0
+        """Up to where the log goes of a job that had ended before; 0 for one that had not."""
+        self._logged = after_seq
+        """Up to where the log has to go, since the job says so."""
 
     @property
     def waiting(self) -> bool:
         return self._known > self.last_seq
 
-    def begin(self, job: Job, rows: list[JobEvent]) -> None:
-        """Learn of the job, which was read just after the first rows and before they are."""
+    def begin(self, job: Job) -> None:
+        """Learn of the job before the first rows are; if there are none, they were asked for after it."""
         self._known = max(self._known, job.event_seq)
-        if not job.is_terminal:
-            self._changed_until = job.event_seq
-        elif not any(row.type is EventType.JOB_STATUS for row in rows):
-            # It had ended before: then no event will tell, and what is known of now is the rest.
+        self._logged = job.event_seq
+        if job.is_terminal:
+            # Perhaps no event will tell of the end, and what is known of now is the rest.
             self._over_at = job.event_seq
             self.ended = self.last_seq >= job.event_seq
+        else:
+            self._changed_until = job.event_seq
 
     def offer(self, event: JobEvent) -> Verdict:
         """Judge a row; one that is to be delivered counts as delivered."""
         self._known = max(self._known, event.seq)
         if self.ended or event.seq <= self.last_seq:
             return Verdict.DROP
-        if event.seq > self.last_seq + 1:
+        # Whether a retry followed an end of before, only the log can tell.
+        if event.seq > self.last_seq + 1 or event.seq < self._over_at:
             return Verdict.GAP
-        self.last_seq = event.seq
-        # The steps that an end closes are logged before it, with the job's state already terminal.
-        is_end = event.type is EventType.JOB_STATUS and event.is_terminal and event.seq > self._changed_until
-        self.ended = is_end or event.seq == self._over_at
+        self._take(event)
         return Verdict.DELIVER
 
     def read(self, rows: list[JobEvent]) -> list[JobEvent]:
         """The rows to deliver, of those that follow `last_seq` in the log. Raises EventsMissing."""
-        before = self.last_seq
-        if rows and rows[0].seq > before + 1:
+        self._assert_whole(rows)
+        if rows:
+            self._learn_changes(rows)
+        return [event for event in rows if self._is_next(event)]
+
+    def _assert_whole(self, rows: list[JobEvent]) -> None:
+        missing = self.last_seq + 1
+        if not rows and missing <= self._logged:
             raise EventsMissing(
-                f"Job {self._job_id} has no event {before + 1} in its log, which goes on with {rows[0].seq}.",
-                hint="Read the job and watch from its event_seq.",
+                f"Job {self._job_id} has no event {missing} in its log, nor any after it.", hint=_HINT
             )
-        changes = [event.seq for event in rows if event.type is EventType.JOB_STATUS]
-        self._changed_until = max(self._changed_until, *(seq - 1 for seq in changes), 0)
-        return [event for event in rows if self.offer(event) is Verdict.DELIVER]
+        if rows and rows[0].seq > missing:
+            raise EventsMissing(
+                f"Job {self._job_id} has no event {missing} in its log, which goes on with {rows[0].seq}.",
+                hint=_HINT,
+            )
+
+    def _learn_changes(self, rows: list[JobEvent]) -> None:
+        last_change = max((event.seq for event in rows if event.type is EventType.JOB_STATUS), default=0)
+        self._changed_until = max(self._changed_until, last_change - 1)
+        if rows[-1].seq < self._over_at:
+            # What follows was there before, and may tell of a retry.
+            self._changed_until = max(self._changed_until, rows[-1].seq)
+        elif last_change > self._over_at:
+            self._over_at = 0
+
+    def _is_next(self, event: JobEvent) -> bool:
+        self._known = max(self._known, event.seq)
+        if self.ended or event.seq != self.last_seq + 1:
+            return False
+        self._take(event)
+        return True
+
+    def _take(self, event: JobEvent) -> None:
+        self.last_seq = event.seq
+        # The steps that an end closes are logged before it, with the job's state already terminal.
+        is_end = event.type is EventType.JOB_STATUS and event.is_terminal and event.seq > self._changed_until
+        self.ended = is_end or event.seq == self._over_at
 
 
 class _Place(NamedTuple):

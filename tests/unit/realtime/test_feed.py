@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 
 from choices import Choices, programmes
 from log_model import LogModel, Transaction, in_order_of_seq
-from reelbase.models import EventType, JobEvent, JobStatus
+from reelbase.errors import EventsMissing
+from reelbase.models import EventType, Job, JobEvent, JobStatus
 from reelbase.realtime import feed as feed_module
 from reelbase.realtime.feed import End, Feed, Read, Wait
 from reelbase.realtime.order import JobOrder, LogOrder, Verdict
@@ -386,6 +387,78 @@ class OneJob(Listening):
         return log[: ends[0]] if ends else log
 
 
+class RetriedJob(OneJob):
+    """A job that ends and is tried again, before it is watched and meanwhile."""
+
+    def start(self, choices: Choices) -> None:
+        self.begun: Job | None = None
+        for _ in range(choices.number(12)):
+            self.change(choices, self.model.begin())
+        self.flushed += self.model.log
+        self.after_seq = choices.number(len(self.model.log) + 1)
+        self.order = JobOrder(JOBS[0], self.after_seq)
+        self.feed = Feed(self.order, self.now, chance=CHANCE)
+        self.acts += [(2, self.end), (2, self.end), (2, self.end)]
+
+    def end(self, choices: Choices) -> None:
+        transaction = self.model.begin()
+        if not self.model.locked(JOBS[0], transaction):
+            self.change(choices, transaction, commit=False)
+        self.commit_and_tell(choices, transaction)
+
+    def change(self, choices: Choices, transaction: Transaction, *, commit: bool = True) -> None:
+        """The end, a retry, or neither."""
+        kind = choices.number(3)
+        if kind == 0:
+            self.model.write(transaction, JOBS[0])
+        elif self.last_change() is None or not self.last_change().is_terminal:  # type: ignore[union-attr]
+            self.model.write(transaction, JOBS[0], EventType.JOB_STATUS, JobStatus.COMPLETED)
+        else:
+            self.model.write(transaction, JOBS[0], EventType.JOB_STATUS, JobStatus.PENDING)
+        if commit:
+            self.model.commit(transaction)
+
+    def last_change(self, until: int = 10**6) -> JobEvent | None:
+        changes = [e for e in self.of_job() if e.type is EventType.JOB_STATUS and e.seq <= until]
+        return changes[-1] if changes else None
+
+    def of_job(self) -> list[JobEvent]:
+        return [event for event in self.model.log if event.job_id == JOBS[0]]
+
+    def answer(self, choices: Choices) -> None:
+        if self.reading and self.begun is None:
+            rows, change = self.page() if self.snapshot is None else self.snapshot, self.last_change()
+            self.begun = Job.model_construct(
+                event_seq=len(self.of_job()), is_terminal=change is not None and change.is_terminal
+            )
+            self.snapshot = rows or self.page()
+            self.order.begin(self.begun)
+        super().answer(choices)
+
+    def assert_all_is_told(self) -> None:
+        """Up to an end, and not to one that lay before the last change when the watch began."""
+        self.assert_resumable()
+        told = self.after_seq + len(self.delivered)
+        change = self.last_change()
+        assert self.begun is not None
+        if not self.has_ended():
+            assert told == len(self.of_job())
+            assert change is None or not change.is_terminal
+        elif not self.begun.is_terminal:
+            assert told > self.begun.event_seq
+            assert self.is_end(told)
+        elif not self.is_end(told):
+            assert told == self.begun.event_seq
+        else:
+            before = self.last_change(self.begun.event_seq)
+            assert before is not None
+            assert told >= max(before.seq, self.after_seq)
+
+    def is_end(self, seq: int) -> bool:
+        event = self.of_job()[seq - 1] if seq else None
+        return event is not None and event.type is EventType.JOB_STATUS and event.is_terminal
+
+
 _AT_REST = {
     True: {ConnectionPhase.LIVE, ConnectionPhase.POLLING},
     False: {ConnectionPhase.CONNECTING, ConnectionPhase.POLLING},
@@ -402,6 +475,16 @@ def kind(request: pytest.FixtureRequest) -> Any:
 @given(programmes())
 def test_feed__tells_each_event_once_and_in_order(kind: type[Listening], choices: Choices) -> None:
     listening = kind(choices)
+    listening.play(choices)
+    listening.settle()
+
+    listening.assert_all_is_told()
+
+
+@some
+@given(programmes())
+def test_feed_of_a_job_that_is_retried__tells_everything_up_to_its_last_end(choices: Choices) -> None:
+    listening = RetriedJob(choices)
     listening.play(choices)
     listening.settle()
 
@@ -556,3 +639,28 @@ def test_job_of_which_nothing_was_wanted_yet__is_pushed_from_its_second_row_on()
 
     assert order.offer(model.append(JOBS[0])) is Verdict.DROP
     assert order.offer(model.append(JOBS[0], EventType.STEP_STARTED)) is Verdict.DELIVER
+
+
+@pytest.mark.parametrize("after_seq", [0, 2])
+def test_log_that_is_gone__is_told_and_not_waited_for(after_seq: int) -> None:
+    order = JobOrder(JOBS[0], after_seq)
+    order.begin(Job.model_construct(event_seq=3, is_terminal=True))
+
+    with pytest.raises(EventsMissing, match=f"has no event {after_seq + 1} in its log, nor any after it"):
+        order.read([])
+
+
+def test_row_of_an_end_before_the_watch__has_the_log_read_to_see_whether_a_retry_followed() -> None:
+    model = LogModel()
+    kinds = [JobStatus.PROCESSING, JobStatus.COMPLETED, JobStatus.PENDING, JobStatus.COMPLETED]
+    for status in kinds:
+        transaction = model.begin()
+        model.write(transaction, JOBS[0], EventType.JOB_STATUS, status)
+        model.commit(transaction)
+    order = JobOrder(JOBS[0], 0)
+    order.begin(Job.model_construct(event_seq=4, is_terminal=True))
+    assert order.read(model.log[:1]) == model.log[:1]
+
+    assert order.offer(model.log[1]) is Verdict.GAP
+    assert order.read(model.log[1:]) == model.log[1:]
+    assert order.ended
