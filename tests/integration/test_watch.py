@@ -1,17 +1,22 @@
 """Watching a job: every event once, in order, to the end, whatever the connection does."""
 
 import asyncio
+import contextlib
 import gc
 import threading
+from collections import Counter, deque
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from live_world import feeding
 from proxy import Proxy
 from reelbase import (
     AsyncReelbase,
     AuthenticationError,
+    ConnectionFailed,
     ConnectionPhase,
     EventsMissing,
     EventType,
@@ -22,8 +27,11 @@ from reelbase import (
     NotFound,
     ProcessingStep,
     Reelbase,
+    ReelbaseError,
 )
+from reelbase.execution.call import Call
 from reelbase.realtime import feed, logs
+from reelbase.realtime.watch import Watch
 from support import Target, eventually, text
 
 REPORTS = 20
@@ -233,6 +241,85 @@ async def test_cancelled_wait__is_taken_up_again(backend: AsyncReelbase, job: Jo
         seen += [event async for event in events]
 
     assert seen == await backend.events.read(job.id)
+
+
+class Slow:
+    """A way to the database that takes its time, and fails at first where it is told to."""
+
+    def __init__(self, client: AsyncReelbase, seconds: float = 0.0) -> None:
+        self.calls: Counter[str] = Counter()
+        self.failing: deque[ReelbaseError] = deque()
+        self.gone = False
+        """Whether the job is not found any more."""
+        self._client = client
+        self._seconds = seconds
+
+    async def carry(self, call: Call[Any]) -> Any:
+        self.calls[call.function] += 1
+        await asyncio.sleep(self._seconds)
+        if call.function == "get_job" and self.calls["get_job"] > 1:
+            if self.failing:
+                raise self.failing.popleft()
+            if self.gone:
+                return await self._client.jobs.get(uuid4())
+        return await self._client._carry(call)
+
+
+async def test_short_waits__see_what_a_live_event_makes_of_the_job(
+    own_target: Target, backend: AsyncReelbase, job: Job
+) -> None:
+    slow, waits, seen = Slow(backend, 0.1), 0, []
+    async with (
+        feeding(slow.carry, own_target.url, own_target.service_role_key) as feeds,
+        feeds.open(Watch(job.id)) as stream,
+    ):
+        await stream.start()
+        await work(backend, job)
+        with contextlib.suppress(StopAsyncIteration):
+            while waits < 300:
+                waits += 1
+                with contextlib.suppress(TimeoutError):
+                    seen.append(await asyncio.wait_for(anext(stream), 0.02))
+
+    assert seen == await backend.events.read(job.id)
+    assert seen[-1].job == await backend.jobs.get(job.id)
+    assert slow.calls["get_job"] <= 3
+
+
+async def test_job_that_cannot_be_read_for_a_moment__is_waited_for(
+    own_target: Target, backend: AsyncReelbase, job: Job
+) -> None:
+    slow = Slow(backend)
+    slow.failing.extend([ConnectionFailed("away")] * 2)
+    async with (
+        feeding(slow.carry, own_target.url, own_target.service_role_key) as feeds,
+        feeds.open(Watch(job.id, after_seq=job.event_seq)) as stream,
+    ):
+        await stream.start()
+        await backend.jobs.update_status(job.id, JobStatus.FAILED, error_code="x", error_message="It broke.")
+        async with asyncio.timeout(20):
+            seen = [event async for event in stream]
+
+    assert seen[-1].job == await backend.jobs.get(job.id)
+    assert seen[-1].job.error_message == "It broke."
+
+
+async def test_job_that_is_gone__is_told_as_its_events_know_it(
+    own_target: Target, backend: AsyncReelbase, job: Job
+) -> None:
+    slow = Slow(backend)
+    slow.gone = True
+    async with (
+        feeding(slow.carry, own_target.url, own_target.service_role_key) as feeds,
+        feeds.open(Watch(job.id, after_seq=job.event_seq)) as stream,
+    ):
+        await stream.start()
+        await backend.jobs.update_status(job.id, JobStatus.CANCELLED)
+        async with asyncio.timeout(20):
+            seen = [event async for event in stream]
+
+    assert seen[-1].job.status is JobStatus.CANCELLED
+    assert seen[-1].job.event_seq == seen[-1].seq
 
 
 async def test_log_with_a_hole__is_told_and_not_waited_for(

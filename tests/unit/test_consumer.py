@@ -172,6 +172,41 @@ async def test_nudges_without_end__are_not_a_read_each() -> None:
     assert 2 <= log.calls.count("read_system_events") <= 6
 
 
+async def test_short_waits__find_what_was_read_meanwhile() -> None:
+    log = Log()
+    seen: list[int] = []
+
+    async def see(event: JobEvent) -> None:
+        seen.append(event.id)
+        await log.answering.wait()
+
+    async with log.consumer(see) as consumer:
+        for _ in range(2):
+            log.answering.clear()
+            for _ in range(3):
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(anext(consumer), 0.01)
+            log.answering.set()
+            assert (await asyncio.wait_for(anext(consumer), 5)).id in {1, 2}
+
+    assert log.calls.count("read_events") == 1
+    assert seen == [1, 2]
+
+
+async def test_wait__ends_when_the_consumer_is_closed_while_it_reads() -> None:
+    log = Log()
+    async with log.consumer() as consumer:
+        log.answering.clear()
+        telling = asyncio.ensure_future(anext(consumer))
+        await eventually(lambda: _holds("read_events" in log.calls))
+        log.answering.set()
+        log.answering.clear()
+        consumer.stop()
+        with pytest.raises(StopAsyncIteration):
+            await asyncio.wait_for(telling, 5)
+        log.answering.set()
+
+
 # Leases
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -18,6 +19,7 @@ from reelbase.realtime.consumption import Consumption
 from reelbase.realtime.lease import Lease, acquire
 from reelbase.realtime.nudges import Nudges
 from reelbase.realtime.stream import Carry
+from reelbase.realtime.tasks import Kept, is_cancelled
 from reelbase.realtime.told import Told
 
 T = TypeVar("T")
@@ -36,6 +38,8 @@ class _Holding:
 
     lease: Lease
     nudges: Nudges
+    reading: Kept[None]
+    seeing: Kept[None]
     ending: contextlib.AsyncExitStack
 
 
@@ -105,15 +109,18 @@ class AsyncConsumer:
             lease = holding.lease
             if lease.lost.done():
                 lease.lost.result()
-            if not lease.is_certain:
-                await self._unless_over(lease.certain())
-            elif (event := lease.told.ahead) is not None:
-                if self._seen is not None:
-                    await self._seen(event)
-                lease.told.tell()
-                return event
-            else:
-                await self._read_on(lease.told, holding.nudges)
+            try:
+                if not lease.is_certain:
+                    await self._unless_over(lease.certain())
+                elif (event := lease.told.ahead) is not None:
+                    await self._see(event, holding)
+                    lease.told.tell()
+                    return event
+                else:
+                    await holding.reading.result(partial(self._read_on, lease.told, holding.nudges))
+            except asyncio.CancelledError:
+                if is_cancelled() or not self._over.is_set():
+                    raise
         raise StopAsyncIteration
 
     async def commit(self, event: JobEvent) -> None:
@@ -213,7 +220,11 @@ class AsyncConsumer:
             keeping = asyncio.create_task(lease.keep(), name=f"reelbase-consumer-{self.name}")
             ending.push_async_callback(_ended, keeping)
             nudges = await ending.enter_async_context(self._nudges())
-            self._holding = _Holding(lease, nudges, ending.pop_all())
+            reading: Kept[None] = Kept("reelbase-consumer-log")
+            seeing: Kept[None] = Kept("reelbase-consumer-event")
+            ending.push_async_callback(reading.aclose)
+            ending.push_async_callback(seeing.aclose)
+            self._holding = _Holding(lease, nudges, reading, seeing, ending.pop_all())
 
     async def _acquired(self) -> Lease | None:
         acquiring = asyncio.create_task(
@@ -236,6 +247,15 @@ class AsyncConsumer:
         if self._holding is None:
             raise RuntimeError(f"The consumer {self.name} is not open: use it as a context manager.")
         return self._holding
+
+    async def _see(self, event: AnyJobEvent, holding: _Holding) -> None:
+        if (seen := self._seen) is None:
+            return
+
+        async def see() -> None:
+            await seen(event)
+
+        await holding.seeing.result(see)
 
     async def _read_on(self, told: Told, nudges: Nudges) -> None:
         """Read the next page; when there is none yet, or the database is away, wait for a while."""

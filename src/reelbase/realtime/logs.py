@@ -1,7 +1,11 @@
 """What streams read: the log of one job, with the job at hand, and the log of all."""
 
+import asyncio
+import logging
+
 from reelbase.errors import ReelbaseError
 from reelbase.models import Job, JobEvent, JobPaused, JobResumed, JobStatusChanged, carrying
+from reelbase.realtime.backoff import backoff, passes
 from reelbase.realtime.order import JobOrder, LogOrder
 from reelbase.realtime.source import Source
 from reelbase.realtime.stream import Carry, Log
@@ -9,7 +13,10 @@ from reelbase.realtime.watch import Tail, Watch
 from reelbase.services.events import Events
 from reelbase.services.jobs import Jobs
 
+logger = logging.getLogger(__name__)
+
 _PAGE = 500
+_LONGEST_PAUSE = 5.0
 
 
 class JobLog(Log):
@@ -38,21 +45,34 @@ class JobLog(Log):
         )
         return rows
 
+    def completed(self, event: JobEvent) -> JobEvent | None:
+        if self._job is None:
+            return None
+        if self._job.event_seq < event.seq:
+            if isinstance(event, JobStatusChanged):
+                # It changes more columns than it tells: the job is read.
+                return None
+            self._job = folded(self._job, event)
+        return carrying(event, self._job)
+
     async def complete(self, event: JobEvent, carry: Carry) -> JobEvent:
-        if self._job is None or self._job.event_seq < event.seq:
-            self._job = await self._after(event, carry)
+        self._job = await self._after(event, carry)
         return carrying(event, self._job)
 
     async def _after(self, event: JobEvent, carry: Carry) -> Job:
-        """The job after an event. A change of status changes more columns than it tells: the job is read."""
-        if self._job is None or isinstance(event, JobStatusChanged):
+        """The job after an event, however long it cannot be read."""
+        delays = backoff(longest=_LONGEST_PAUSE)
+        while True:
             try:
                 return await self._read_job(carry)
-            except ReelbaseError:
-                # Deleted meanwhile, or out of reach; what happened is told all the same.
-                if self._job is None:
-                    raise
-        return folded(self._job, event)
+            except ReelbaseError as error:
+                if not passes(error):
+                    # Deleted meanwhile, or hidden; what happened is told all the same.
+                    if self._job is None:
+                        raise
+                    return folded(self._job, event)
+                logger.warning("Job %s cannot be read now: %s", self._job_id, error)
+            await asyncio.sleep(next(delays))
 
     async def _read_job(self, carry: Carry) -> Job:
         job: Job = await carry(Jobs.get.build(None, self._job_id))

@@ -21,7 +21,7 @@ from reelbase.realtime.feed import Counts, End, Feed, Read, Wait
 from reelbase.realtime.hub import Hub
 from reelbase.realtime.source import Source
 from reelbase.realtime.state import ConnectionState
-from reelbase.realtime.tasks import is_cancelled
+from reelbase.realtime.tasks import Kept, is_cancelled
 
 Carry = Callable[[Call[Any]], Awaitable[Any]]
 
@@ -53,8 +53,12 @@ class Log(ABC):
     async def read(self, carry: Carry) -> tuple[Any, bool]:
         """The next page, and whether there is more. Raises what the call raises."""
 
+    def completed(self, event: JobEvent) -> JobEvent | None:
+        """The event with what it should carry; None when something has to be read first."""
+        return event
+
     async def complete(self, event: JobEvent, carry: Carry) -> JobEvent:
-        """The event with what it should carry."""
+        """The event with what it should carry, read."""
         return event
 
     def cursor(self, *, told: bool) -> str | None:
@@ -80,6 +84,7 @@ class AsyncEventStream:
         self._changed = asyncio.Event()
         self._reading: asyncio.Task[tuple[Any, bool]] | None = None
         self._pending: JobEvent | None = None
+        self._completing: Kept[JobEvent] = Kept("reelbase-event")
         self._has_read = False
         self._closed = False
 
@@ -108,12 +113,12 @@ class AsyncEventStream:
         return self
 
     async def __anext__(self) -> JobEvent:
+        if self._closed:
+            raise StopAsyncIteration
         try:
             while self._pending is None:
                 await self._advance()
-            if self._around.seen is not None:
-                await self._around.seen(self._pending)
-            event = await self._log.complete(self._pending, self._around.carry)
+            event = await self._completed(self._pending)
         except asyncio.CancelledError:
             if self._closed and not is_cancelled():
                 raise StopAsyncIteration from None
@@ -136,6 +141,7 @@ class AsyncEventStream:
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.wait({self._reading})
+        await self._completing.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -185,6 +191,16 @@ class AsyncEventStream:
             raise StopAsyncIteration
         else:
             self._pending = step
+
+    async def _completed(self, event: JobEvent) -> JobEvent:
+        if self._around.seen is None and (completed := self._log.completed(event)) is not None:
+            return completed
+        return await self._completing.result(lambda: self._complete(event))
+
+    async def _complete(self, event: JobEvent) -> JobEvent:
+        if self._around.seen is not None:
+            await self._around.seen(event)
+        return self._log.completed(event) or await self._log.complete(event, self._around.carry)
 
     def _take_page(self, reading: "asyncio.Task[tuple[Any, bool]]") -> None:
         """Tell the feed. The first failure is the caller's; later ones that pass are waited out."""
