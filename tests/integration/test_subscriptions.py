@@ -14,6 +14,7 @@ from proxy import Proxy
 from reelbase import (
     AsyncReelbase,
     ConnectionPhase,
+    ConnectionState,
     EventType,
     Job,
     JobEvent,
@@ -285,6 +286,50 @@ async def test_callback_that_raises__is_reported_and_disturbs_nobody(
     for one, info in zip((bad, worse), infos[1:], strict=True):
         assert [event for _, event in one.errors] == log
         assert info.last_error is one.errors[-1][0]
+
+
+def test_exit_in_the_background_loop__is_reported_and_ends_nothing(
+    target: Target, caplog: pytest.LogCaptureFixture
+) -> None:
+    leaving, exits = Seen(), []
+    other = Seen()
+
+    async def leave(event: JobEvent) -> None:
+        leaving(event)
+        if event.type is CREATED:
+            asyncio.create_task(leave_later())  # noqa: RUF006  # whoever loses it, loses an exit
+        raise SystemExit(3)
+
+    async def leave_later() -> None:
+        raise SystemExit(4)
+
+    def observe(state: ConnectionState) -> None:
+        exits.append(state.phase)
+        raise SystemExit(5)
+
+    with Reelbase(target.url, target.service_role_key) as client:
+        job = client.jobs.create("mp4", 64, 64)
+        ids = [
+            client.subscriptions.subscribe_to_job(job.id, leave, on_error=leaving.on_error),
+            client.subscriptions.subscribe_to_job(job.id, other),
+        ]
+        for each in ids:
+            client.subscriptions.ready(each, 10)
+        stream = client.jobs.watch(job.id)
+        stream.on_connection_state(observe)
+        assert next(stream).type == CREATED
+        client.jobs.cancel(job.id)
+        assert [event.type for event in stream] == [STATUS]
+        client.subscriptions.ready(ids[0], 10)
+
+        async def all_told() -> None:
+            assert leaving.types_of(job.id) == other.types_of(job.id) == [CREATED, STATUS]
+            assert [type(error.__cause__) for error, _ in leaving.errors] == [SystemExit] * 2
+
+        asyncio.run(eventually(all_told))
+
+    assert exits
+    assert "what would end a program" in caplog.text
 
 
 async def test_callback_that_raises__is_logged_where_nobody_asked_for_its_errors(

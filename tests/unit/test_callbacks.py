@@ -104,6 +104,37 @@ async def test_exit_in_a_thread__ends_only_the_call() -> None:
     caller.close()
 
 
+class Odd(BaseException):
+    """What hardly anybody catches."""
+
+
+@pytest.mark.parametrize("error", [Odd, asyncio.CancelledError])
+async def test_call__raises_an_exception_whatever_the_function_raises(
+    caller: Caller, error: type[BaseException]
+) -> None:
+    async def fail() -> None:
+        raise error
+
+    def fail_at_once() -> None:
+        raise error
+
+    for function in (fail, fail_at_once):
+        with pytest.raises(RuntimeError) as caught:
+            await caller.call(function)
+        assert type(caught.value.__cause__) is error
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+async def test_exit__ends_a_loop_of_the_users_own_and_none_of_ours(error: type[BaseException]) -> None:
+    async def leave() -> None:
+        raise error
+
+    with pytest.raises(RuntimeError, match=error.__name__):
+        await ThreadCaller().call(leave)
+    with pytest.raises(error):
+        await Caller().call(leave)
+
+
 NEVER_RETURNING = """
 import asyncio, threading
 from reelbase.realtime.callbacks import ThreadCaller

@@ -1,6 +1,7 @@
 """An event loop in a thread of its own, for synchronous code: the realtime package is asynchronous only."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError
@@ -11,6 +12,8 @@ from reelbase.errors import ClientClosed
 from reelbase.execution.forks import forks
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 
 class BackgroundLoop:
@@ -71,9 +74,7 @@ class BackgroundLoop:
         if self.closed:
             raise ClientClosed("The client is closed.", hint="Make another one.")
         if self._thread is None:
-            self._thread = threading.Thread(
-                target=asyncio.run, args=(self._serve(),), name="reelbase-events", daemon=True
-            )
+            self._thread = threading.Thread(target=self._live, name="reelbase-events", daemon=True)
             self._thread.start()
             self._ready.wait()
         if self._loop is None:
@@ -87,6 +88,16 @@ class BackgroundLoop:
             return
         with suppress(RuntimeError):  # closed meanwhile: everything in it has been cancelled
             loop.call_soon_threadsafe(errand.cancel)
+
+    def _live(self) -> None:
+        with asyncio.Runner() as runner:
+            serving = runner.get_loop().create_task(self._serve())
+            while not serving.done():
+                try:
+                    runner.get_loop().run_until_complete(serving)
+                except (KeyboardInterrupt, SystemExit):
+                    # Of a task that a callback has begun: nothing to end the loop for, which others use too.
+                    logger.exception("A task in the background loop raised what would end a program.")
 
     async def _serve(self) -> None:
         self._loop, self._closing = asyncio.get_running_loop(), asyncio.Event()

@@ -8,11 +8,16 @@ from dataclasses import dataclass, field
 from inspect import isawaitable, iscoroutinefunction
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from reelbase.realtime.tasks import is_cancelled
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 Callback = Callable[..., object]
+ENDS_PROGRAM = (KeyboardInterrupt, SystemExit)
+"""What asyncio passes on to whoever runs the loop."""
 Outcome = tuple[Any, BaseException | None]
 
 inside_callback: ContextVar[bool] = ContextVar("reelbase_inside_callback", default=False)
@@ -22,8 +27,12 @@ inside_callback: ContextVar[bool] = ContextVar("reelbase_inside_callback", defau
 class Caller:
     """Calls functions in the loop, and awaits what they return if it is to be awaited."""
 
+    passes_on: tuple[type[BaseException], ...] = (*ENDS_PROGRAM, GeneratorExit)
+    """What goes on to the loop, which is the user's own."""
+
     async def call(self, function: Callback, *arguments: Any) -> None:
-        """Raises what the function raises, always as an Exception unless the running task is cancelled."""
+        """Raises what the function raises, as an Exception unless it is for the loop, or the running task is
+        cancelled."""
         inside_callback.set(True)
         try:
             await self._call(function, arguments)
@@ -31,6 +40,10 @@ class Caller:
             if is_cancelled():
                 raise
             raise RuntimeError("the callback waited for something that was cancelled") from error
+        except BaseException as error:
+            if isinstance(error, (Exception, *self.passes_on)):
+                raise
+            raise _contained(error) from error
 
     async def _call(self, function: Callback, arguments: tuple[Any, ...]) -> None:
         await _awaited(function(*arguments))
@@ -41,6 +54,9 @@ class Caller:
 
 class ThreadCaller(Caller):
     """Calls plain functions in a thread of its own, one after the other; coroutine functions in the loop."""
+
+    # It is the client's own loop, which others use too.
+    passes_on = (GeneratorExit,)
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[_Call | None] | None = None
@@ -57,8 +73,7 @@ class ThreadCaller(Caller):
         if isinstance(error, Exception):
             raise error
         if error is not None:
-            # It should end neither the loop nor its thread, which others use too.
-            raise RuntimeError(f"the callback raised {type(error).__name__}") from error
+            raise _contained(error) from error
         await _awaited(result)
 
     def close(self) -> None:
@@ -102,3 +117,22 @@ def _outcome(function: Callback, arguments: tuple[Any, ...]) -> Outcome:
 async def _awaited(result: Any) -> None:
     if isawaitable(result):
         await result
+
+
+def contained(function: Callable[P, T]) -> Callable[P, T]:
+    """The function, for the client's own loop: whatever it raises is an Exception."""
+
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except Exception:
+            raise
+        except BaseException as error:
+            raise _contained(error) from error
+
+    return call
+
+
+def _contained(error: BaseException) -> RuntimeError:
+    """For what should end neither a loop nor a thread that others use too."""
+    return RuntimeError(f"the callback raised {type(error).__name__}")

@@ -16,6 +16,7 @@ from reelbase.execution.call import Call
 from reelbase.models import JobEvent
 from reelbase.realtime.background import BackgroundLoop, until_closed
 from reelbase.realtime.backoff import passes
+from reelbase.realtime.callbacks import ENDS_PROGRAM, contained
 from reelbase.realtime.clock import Clock
 from reelbase.realtime.feed import Counts, End, Feed, Read, Wait
 from reelbase.realtime.hub import Hub
@@ -228,7 +229,9 @@ class AsyncEventStream:
         for observer in self._observers:
             try:
                 observer(state)
-            except Exception:
+            except ENDS_PROGRAM:
+                raise
+            except BaseException:
                 logger.exception("An observer of the connection state failed.")
 
 
@@ -255,7 +258,7 @@ class EventStream:
 
     def on_connection_state(self, observer: Callable[[ConnectionState], None]) -> None:
         """Call a function with each new state from now on, in the background thread; it must not block."""
-        self._events.on_connection_state(observer)
+        self._events.on_connection_state(contained(observer))
 
     @property
     def cursor(self) -> str | None:
