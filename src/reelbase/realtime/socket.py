@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic_core import from_json
@@ -21,7 +22,7 @@ from reelbase.realtime.endpoint import RealtimeEndpoint
 from reelbase.realtime.link import Frame
 
 if TYPE_CHECKING:
-    from websockets.asyncio.client import ClientConnection
+    from websockets.asyncio.client import ClientConnection, connect
 
 _CLOSING_SECONDS = 1.0
 # What goes over the wire, which websockets logs at DEBUG, holds keys and tokens.
@@ -41,7 +42,7 @@ class Socket:
 
     async def send(self, frame: Frame) -> None:
         """Raises SocketEnded."""
-        from realtime.message import Message  # noqa: PLC0415  # see `connected`
+        from realtime.message import Message  # noqa: PLC0415  # see `_direct`
         from websockets.exceptions import ConnectionClosed  # noqa: PLC0415
 
         try:
@@ -68,11 +69,8 @@ class Socket:
 @asynccontextmanager
 async def connected(endpoint: RealtimeEndpoint) -> AsyncIterator[Socket]:
     """An open socket. Raises ConnectionFailed when it cannot be opened within the endpoint's patience."""
-    # Here and not above: they take a tenth of a second, and most programs watch nothing.
-    from websockets.asyncio.client import connect  # noqa: PLC0415
-
     try:
-        connection = await connect(_address(endpoint), open_timeout=endpoint.timing.connect, logger=_wire)
+        connection = await _direct()(_address(endpoint), open_timeout=endpoint.timing.connect, logger=_wire)
     except Exception as error:
         # Of the network, the handshake or the address: websockets raises many kinds.
         forget_frames(error.with_traceback(None))
@@ -84,8 +82,22 @@ async def connected(endpoint: RealtimeEndpoint) -> AsyncIterator[Socket]:
         await _close(connection)
 
 
+@cache
+def _direct() -> "type[connect]":
+    # Here and not above: it takes a tenth of a second, and most programs watch nothing.
+    from websockets.asyncio.client import connect  # noqa: PLC0415
+
+    class Direct(connect):
+        """Goes where it is told and nowhere else: it has the key with it."""
+
+        def process_redirect(self, exc: Exception) -> Exception:
+            return exc
+
+    return Direct
+
+
 def _address(endpoint: RealtimeEndpoint) -> Secret:
-    from realtime import AsyncRealtimeClient  # noqa: PLC0415  # see `connected`
+    from realtime import AsyncRealtimeClient  # noqa: PLC0415  # see `_direct`
 
     return Secret(AsyncRealtimeClient(endpoint.url, endpoint.key).endpoint_url())
 

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiohttp import web
 from realtime import AsyncRealtimeClient
 
 from live_world import (
@@ -26,7 +27,7 @@ from live_world import (
     reading,
     record,
 )
-from proxy import Proxy
+from proxy import Proxy, serving
 from reelbase import AsyncReelbase, Job, JobStatus
 from reelbase.execution.call import Call
 from reelbase.models import JobEvent
@@ -519,3 +520,23 @@ async def test_r7_join_that_is_never_answered__is_told_and_asked_again() -> None
 
         assert notes.downs[0] == "the subscription is not confirmed yet"
         assert len(realtime.sockets) == 1
+
+
+# Another host ------------------------------------------------------------------------------------
+
+
+async def test_redirect__is_not_followed_with_the_key() -> None:
+    async with misbehaving() as elsewhere:
+
+        async def redirect(_: web.Request) -> web.StreamResponse:
+            raise web.HTTPFound(elsewhere.url.replace("http:", "ws:"))
+
+        async with serving(redirect) as url, listening(url, "key") as hub:
+            notes = Notes()
+            hub.listen(TOPIC, notes)
+
+            def is_told_of_it() -> None:
+                assert "HTTP 302" in "".join(notes.downs)
+
+            await eventually(is_told_of_it)
+        assert elsewhere.sockets == []
