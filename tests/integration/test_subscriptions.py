@@ -593,6 +593,42 @@ async def test_closing__in_a_callback(target: Target, job: Job) -> None:
     await eventually(lambda: _equal(left(), []))
 
 
+@pytest.mark.parametrize("kind", ["plain", "coroutine"])
+async def test_closing__in_a_task_of_a_callback_waits_for_the_others(
+    target: Target, job: Job, kind: str
+) -> None:
+    entered, finishing, finished = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    tasks: list[asyncio.Task[None]] = []
+    client = target.service()
+
+    async def slow(_: JobEvent) -> None:
+        entered.set()
+        await finishing.wait()
+        finished.set()
+
+    async def shut_down() -> None:
+        await client.subscriptions.unsubscribe(ids[0])
+        assert finished.is_set()
+        await client.aclose()
+
+    def close(_: JobEvent) -> None:
+        tasks.append(asyncio.create_task(shut_down()))
+
+    async def close_and_wait(event: JobEvent) -> None:
+        close(event)
+        await tasks[0]
+
+    ids = [client.subscriptions.subscribe_to_job(job.id, slow)]
+    await entered.wait()
+    ids.append(client.subscriptions.subscribe_to_job(job.id, close if kind == "plain" else close_and_wait))
+    await eventually(lambda: _equal(len(tasks), 1))
+    await asyncio.wait(tasks, timeout=0.1)
+    finishing.set()
+    async with asyncio.timeout(4):
+        await tasks[0]
+    await eventually(lambda: _equal(left(), []))
+
+
 def test_closing__a_synchronous_client_in_a_callback(target: Target) -> None:
     closed = threading.Event()
     client = Reelbase(target.url, target.service_role_key)

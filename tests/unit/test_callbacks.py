@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reelbase.realtime.callbacks import Caller, ThreadCaller, inside_callback
+from reelbase.realtime.callbacks import Caller, ThreadCaller, inside_callback, task_of_callback
 
 
 @pytest.fixture(params=[Caller, ThreadCaller])
@@ -27,7 +27,7 @@ class Kinds:
         self.seen: list[tuple[Any, bool]] = []
 
     def note(self, value: Any) -> None:
-        assert inside_callback.get()
+        assert inside_callback()
         self.seen.append((value, threading.current_thread() is threading.main_thread()))
 
     async def coroutine(self, value: Any) -> None:
@@ -66,6 +66,31 @@ async def test_call__raises_what_the_function_raises(caller: Caller, error: Exce
                 await caller.call(function)
         # Python makes another error of a StopIteration that leaves a coroutine.
         assert error in {caught.value, caught.value.__cause__}
+
+
+async def test_task_of_a_callback__is_not_inside_of_it(caller: Caller) -> None:
+    """Whoever waits in it waits for others, if not for the callback while that may wait for it."""
+    found: list[object] = []
+    over = asyncio.Event()
+
+    async def note() -> None:
+        found.extend([inside_callback(), task_of_callback() is calling])
+        await over.wait()
+        found.extend([inside_callback(), task_of_callback()])
+
+    async def begin() -> None:
+        tasks.append(asyncio.create_task(note()))
+        await asyncio.sleep(0)
+        assert inside_callback()
+
+    tasks: list[asyncio.Task[None]] = []
+    calling = asyncio.current_task()
+    await caller.call(begin)
+    over.set()
+    await tasks[0]
+
+    assert found == [False, True, False, None]
+    assert not inside_callback()
 
 
 async def test_call__that_was_cancelled_from_within_fails_like_any_other(caller: Caller) -> None:

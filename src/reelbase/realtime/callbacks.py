@@ -20,8 +20,35 @@ ENDS_PROGRAM = (KeyboardInterrupt, SystemExit)
 """What asyncio passes on to whoever runs the loop."""
 Outcome = tuple[Any, BaseException | None]
 
-inside_callback: ContextVar[bool] = ContextVar("reelbase_inside_callback", default=False)
-"""Whether the present code was called by a subscription: it cannot wait for what waits for it."""
+
+class _Calling:
+    """One call of a function, in the subscription's task or in a thread for it."""
+
+    def __init__(self, task: "asyncio.Task[Any] | None") -> None:
+        self.task = task
+        self.in_thread = False
+        self.is_over = False
+
+
+_calling: ContextVar[_Calling | None] = ContextVar("reelbase_calling", default=None)
+"""The call that the present code is part of, or that has begun the present task."""
+
+
+def inside_callback() -> bool:
+    """Whether the present code was called by a subscription: it cannot wait for what waits for it."""
+    call = _running_call()
+    return call is not None and (call.in_thread or call.task is asyncio.current_task())
+
+
+def task_of_callback() -> "asyncio.Task[Any] | None":
+    """The task of the subscription whose callback has begun the present task, and may wait for it."""
+    call = _running_call()
+    return None if call is None else call.task
+
+
+def _running_call() -> _Calling | None:
+    call = _calling.get()
+    return None if call is None or call.is_over else call
 
 
 class Caller:
@@ -33,9 +60,10 @@ class Caller:
     async def call(self, function: Callback, *arguments: Any) -> None:
         """Raises what the function raises, as an Exception unless it is for the loop, or the running task is
         cancelled."""
-        inside_callback.set(True)
+        calling = _Calling(asyncio.current_task())
+        _calling.set(calling)
         try:
-            await self._call(function, arguments)
+            await self._call(function, arguments, calling)
         except asyncio.CancelledError as error:
             if is_cancelled():
                 raise
@@ -44,8 +72,10 @@ class Caller:
             if isinstance(error, (Exception, *self.passes_on)):
                 raise
             raise _contained(error) from error
+        finally:
+            calling.is_over = True
 
-    async def _call(self, function: Callback, arguments: tuple[Any, ...]) -> None:
+    async def _call(self, function: Callback, arguments: tuple[Any, ...], calling: _Calling) -> None:
         await _awaited(function(*arguments))
 
     def close(self) -> None:
@@ -61,15 +91,17 @@ class ThreadCaller(Caller):
     def __init__(self) -> None:
         self._calls: SimpleQueue[_Call | None] | None = None
 
-    async def _call(self, function: Callback, arguments: tuple[Any, ...]) -> None:
+    async def _call(self, function: Callback, arguments: tuple[Any, ...], calling: _Calling) -> None:
         if iscoroutinefunction(function):
             await _awaited(function(*arguments))
             return
         if self._calls is None:
             self._calls = _begun()
         call = _Call(copy_context(), function, arguments)
+        calling.in_thread = True
         self._calls.put(call)
         result, error = await asyncio.wrap_future(call.outcome)
+        calling.in_thread = False
         if isinstance(error, Exception):
             raise error
         if error is not None:

@@ -30,7 +30,7 @@ from reelbase.models import (
 )
 from reelbase.realtime.background import BackgroundLoop, until_closed
 from reelbase.realtime.backlog import Backlog, Overflow
-from reelbase.realtime.callbacks import Caller, ThreadCaller, inside_callback
+from reelbase.realtime.callbacks import Caller, ThreadCaller, inside_callback, task_of_callback
 from reelbase.realtime.subscription import Subscription
 from reelbase.realtime.subscription_info import SubscriptionId, SubscriptionInfo, SubscriptionKind
 from reelbase.realtime.system_events import SystemTail
@@ -237,9 +237,7 @@ class _Subscribing(ABC):
     async def _unsubscribe(self, wanted: Collection[SubscriptionId] | None) -> int:
         """End these, or all, and wait for callbacks that run; how many there were."""
         tasks = self._stop(wanted)
-        # A callback must not wait for its own end, nor two for each other's.
-        if tasks and not inside_callback.get():
-            await asyncio.wait(tasks)
+        await self._wait_for(tasks)
         return len(tasks)
 
     async def _close(self) -> None:
@@ -247,13 +245,22 @@ class _Subscribing(ABC):
         tasks = dict(self._to_close)
         for subscription in tasks.values():
             subscription.stop("The client was closed.")
-        if not tasks or inside_callback.get():
-            return
-        _, late = await asyncio.wait(tasks, timeout=CLOSING_SECONDS)
+        late = await self._wait_for(tasks, CLOSING_SECONDS)
         for task in late:
             task.cancel()
         if late:
             await asyncio.wait(late)
+
+    async def _wait_for(
+        self, tasks: Iterable[asyncio.Task[None]], seconds: float | None = None
+    ) -> set[asyncio.Task[None]]:
+        """Wait for the end of subscriptions, for so long; those that are late."""
+        # A callback must not wait for its own end, nor two for each other's, nor tasks that they wait for.
+        others = set(tasks) - {task_of_callback()}
+        if not others or inside_callback():
+            return set()
+        _, late = await asyncio.wait(others, timeout=seconds)
+        return late
 
     async def _ready(self, subscription_id: SubscriptionId, seconds: float | None) -> None:
         running = self._running.get(subscription_id)
