@@ -274,6 +274,23 @@ async def test_next_run__begins_with_the_event_whose_handler_failed(
 
 
 @pytest.mark.usefixtures("known")
+async def test_run__whose_handler_waits_for_what_was_cancelled_fails(
+    service: AsyncReelbase, name: str, user_id: UUID
+) -> None:
+    jobs = await some_jobs(service, user_id, 1)
+
+    async def wait_for_the_cancelled(_: JobEvent) -> None:
+        other = asyncio.get_running_loop().create_future()
+        other.cancel()
+        await other
+
+    with pytest.raises(RuntimeError, match="waited for something that was cancelled"):
+        await service.events.consumer(name, user_id=user_id).run(wait_for_the_cancelled)
+
+    assert await unread(service, name, user_id) == jobs
+
+
+@pytest.mark.usefixtures("known")
 async def test_iterating_after_a_run__begins_with_the_event_whose_handler_was_cancelled(
     service: AsyncReelbase, name: str, user_id: UUID
 ) -> None:

@@ -152,7 +152,7 @@ class AsyncConsumer:
                     return
                 lease = self._held().lease
                 try:
-                    await _raced(handler(event), lease.lost)
+                    await _raced(_handled(handler, event), lease.lost)
                 except BaseException as error:
                     # The handler may have lost a lease of its own: that of a job.
                     if isinstance(error, LeaseLost) and lease.lost.done():
@@ -295,6 +295,16 @@ class AsyncConsumer:
             return await _raced(work, *ends, stopped)
         finally:
             stopped.cancel()
+
+
+async def _handled(handler: Callable[[AnyJobEvent], Awaitable[object]], event: AnyJobEvent) -> None:
+    """Raises a CancelledError only if the running task is cancelled: a run should not end by another's."""
+    try:
+        await handler(event)
+    except asyncio.CancelledError as error:
+        if is_cancelled():
+            raise
+        raise RuntimeError("the handler waited for something that was cancelled") from error
 
 
 async def _raced(work: Awaitable[T], *ends: asyncio.Future[Any]) -> T | None:
