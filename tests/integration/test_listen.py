@@ -480,6 +480,11 @@ async def test_endpoint_that_is_gone__stops_the_listener(
         (("listen", "--consumer", "a b", "--exec", "true"), 1, "reelbase: name must have 1 to 100 letters"),
         (("listen", "--consumer", "x", "--exec", "true", "--start", "then"), 1, "reelbase: "),
         (("listen", "--consumer", "x", "--webhook", "here"), 1, "reelbase: here is no web address."),
+        (
+            ("listen", "--consumer", "x", "--webhook", "http://a..b"),
+            1,
+            "reelbase: http://a..b is no web address.",
+        ),
         (("dead-letters", "--consumer", "x", "--exec", "true"), 2, "Say with --redeliver"),
         (("dead-letters", "--consumer", "x", "--discard", "7"), 1, "reelbase: x has no dead letter 7."),
         (("dead-letters", "--consumer", "x", "--redeliver", "7", "--discard", "7"), 2, "exclude each other"),

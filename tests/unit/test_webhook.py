@@ -65,6 +65,10 @@ def test_secret_that_is_none__is_refused_and_not_shown(setting: str | None, word
         ("https://", "is no web address"),
         ("https://[", "is no web address"),
         ("https://example.com:port", "is no web address"),
+        ("https://billing..example.com/", "is no web address"),
+        (f"https://{'a' * 64}.example.com/", "is no web address"),
+        (f"https://{'ü' * 64}.example.com/", "is no web address"),
+        ("https://\u2603..example.com/", "is no web address"),
         ("https://me:secret@example.com", "holds a password"),
         ("htps://me:secret@example.com/hook", "^htps://example.com/hook is no web address"),
         ("https://me:sec/ret:secret@example.com:99999", "^https://example.com:99999 is no web address"),
@@ -76,6 +80,11 @@ def test_address_that_is_none__is_refused(url: str, words: str) -> None:
         Webhook(url, (), timeout=1)
 
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("host", ["straße.example", "a_b.example.", "127.0.0.1:8080", "[::1]", "☕.example"])
+def test_address__of_every_kind_of_host_is_taken(host: str) -> None:
+    Webhook(f"https://{host}/hook", (), timeout=1)
 
 
 def test_event__is_json_with_the_spelling_of_the_table() -> None:

@@ -138,6 +138,8 @@ def _checked(url: str) -> str:
 def _is_web_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
+        # As it is looked up: labels may be empty or too long.
+        (parts.hostname or "").encode("idna")
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
