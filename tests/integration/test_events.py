@@ -1,11 +1,20 @@
 """The event log: complete, contiguous and in the order of commits."""
 
 import asyncio
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from reelbase import EventType, InvalidArgument, JobStatus, JobStatusData, NotFound, ProcessingStep
+from reelbase import (
+    AsyncReelbase,
+    EventType,
+    InvalidArgument,
+    JobStatus,
+    JobStatusData,
+    NotFound,
+    ProcessingStep,
+)
 from support import AnyClient, Target, done, text
 
 
@@ -46,6 +55,25 @@ async def test_read__begins_after_a_seq_and_ends_at_a_limit(client: AnyClient) -
 
     assert [e.seq for e in await done(client.events.read(job.id, after_seq=2, max_events=3))] == [3, 4, 5]
     assert await done(client.events.read(job.id, after_seq=8)) == []
+
+
+@pytest.mark.parametrize("status", [JobStatus.CANCELLED, "cancelled", [JobStatus.CANCELLED]])
+async def test_filters__take_one_or_several(service: AsyncReelbase, status: JobStatus) -> None:
+    user_id = uuid4()
+    cursor = await service.events.cursor()
+    job = await service.jobs.create("mp4", 64, 64, user_id=user_id)
+    await service.jobs.cancel(job.id)
+    wanted: dict[str, Any] = {"types": EventType.JOB_STATUS, "status": status, "user_id": user_id}
+
+    page = await service.events.read_all(after=cursor, **wanted)
+    async with service.events.stream(after=cursor, **wanted) as stream:
+        streamed = await asyncio.wait_for(anext(stream), 10)
+    async with service.events.consumer(f"test.{user_id}", start=cursor, **wanted) as consumer:
+        consumed = await asyncio.wait_for(anext(consumer), 10)
+    read = await service.events.read(job.id, types=EventType.JOB_STATUS)
+
+    assert list(page.items) == [streamed] == [consumed] == read
+    assert streamed.status is JobStatus.CANCELLED
 
 
 @pytest.mark.parametrize("after_seq", [-1, 2, 10**9])

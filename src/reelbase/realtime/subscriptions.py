@@ -35,7 +35,7 @@ from reelbase.realtime.subscription import Subscription
 from reelbase.realtime.subscription_info import SubscriptionId, SubscriptionInfo, SubscriptionKind
 from reelbase.realtime.system_events import SystemTail
 from reelbase.realtime.topic import Streams, Topic
-from reelbase.realtime.watch import Tail, Watch
+from reelbase.realtime.watch import Tail, Watch, several
 
 logger = logging.getLogger("reelbase.subscriptions")
 
@@ -98,11 +98,11 @@ class _Subscribing(ABC):
         callback: JobCallback,
         *,
         after_seq: int = 0,
-        types: Iterable[EventType] | None = None,
+        types: EventType | Iterable[EventType] | None = None,
         **options: Unpack[Options],
     ) -> SubscriptionId:
         """Every event of a job after a `seq`, to the end of the job."""
-        topic = _of_job(SubscriptionKind.JOB, job_id, _some(types), after_seq)
+        topic = _of_job(SubscriptionKind.JOB, job_id, several(types), after_seq)
         return self._subscribe(topic, callback, options)
 
     def subscribe_to_all_jobs(
@@ -110,12 +110,12 @@ class _Subscribing(ABC):
         callback: JobCallback,
         *,
         after: str = "now",
-        types: Iterable[EventType] | None = None,
+        types: EventType | Iterable[EventType] | None = None,
         user_id: UUID | None = None,
         **options: Unpack[Options],
     ) -> SubscriptionId:
         """Every event of all jobs that the caller may see; `after` a cursor, `now` or the `beginning`."""
-        subject = Tail(after=after, types=_some(types), user_id=user_id)
+        subject = Tail(after=after, types=several(types), user_id=user_id)
         return self._subscribe(Topic(kind=SubscriptionKind.ALL_JOBS, subject=subject), callback, options)
 
     def subscribe_to_active_jobs(self, callback: JobCallback, **options: Unpack[Options]) -> SubscriptionId:
@@ -160,7 +160,7 @@ class _Subscribing(ABC):
 
         `after` is a cursor, `now` or the `beginning`.
         """
-        subject = SystemTail(after=after, severity=_some(severity), types=_some(types))
+        subject = SystemTail(after=after, severity=several(severity), types=several(types))
         return self._subscribe(Topic(kind=SubscriptionKind.SYSTEM_EVENTS, subject=subject), callback, options)
 
     @property
@@ -372,10 +372,3 @@ def _of_job(
 
 def _is_of_an_active_job(event: JobEvent) -> bool:
     return not event.is_terminal or event.type in _ENDING
-
-
-def _some(given: Any) -> Any:
-    """What was given, one or several, as a collection; None stays None."""
-    if given is None:
-        return None
-    return frozenset({given}) if isinstance(given, str) else frozenset(given)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from reelbase.models import EventType, JobEvent, JobStatus
@@ -35,3 +35,11 @@ class Tail:
 
 
 Subject: TypeAlias = Watch | Tail
+
+
+def several(given: Any) -> Any:
+    """What was given, one or several, as a tuple; None stays None."""
+    if given is None:
+        return None
+    # A string is a collection too: of letters.
+    return (given,) if isinstance(given, str) else tuple(given)

@@ -8,7 +8,7 @@ from reelbase.execution.call import Call
 from reelbase.execution.operation import M, Service, consumption, listing, operation, stream
 from reelbase.models import AnyJobEvent, EventPage, EventType, JobStatus
 from reelbase.realtime.consumption import LEASE_TIME, Consumption, this_instance
-from reelbase.realtime.watch import Tail
+from reelbase.realtime.watch import Tail, several
 
 
 class Events(Service[M]):
@@ -21,7 +21,7 @@ class Events(Service[M]):
         *,
         after_seq: int = 0,
         max_events: int = 500,
-        types: Iterable[EventType] | None = None,
+        types: EventType | Iterable[EventType] | None = None,
     ) -> Call[list[AnyJobEvent]]:
         """The events of a job after a `seq`, in order, at most `max_events` (up to 1000)."""
         return Call(
@@ -30,7 +30,7 @@ class Events(Service[M]):
                 "job_id": job_id,
                 "after_seq": after_seq,
                 "max_events": max_events,
-                "types": None if types is None else tuple(types),
+                "types": several(types),
             },
             list[AnyJobEvent],
             reads=("events", job_id),
@@ -41,9 +41,9 @@ class Events(Service[M]):
         self,
         *,
         after: str | None = None,
-        types: Iterable[EventType] | None = None,
+        types: EventType | Iterable[EventType] | None = None,
         user_id: UUID | None = None,
-        status: Iterable[JobStatus] | None = None,
+        status: JobStatus | Iterable[JobStatus] | None = None,
         max_events: int = 500,
     ) -> Call[EventPage]:
         """The events of all jobs that the caller may see, after a cursor or from the beginning.
@@ -55,9 +55,9 @@ class Events(Service[M]):
             "read_events",
             {
                 "after": after,
-                "types": None if types is None else tuple(types),
+                "types": several(types),
                 "user_id": user_id,
-                "status": None if status is None else tuple(status),
+                "status": several(status),
                 "max_events": max_events,
             },
             EventPage,
@@ -74,9 +74,9 @@ class Events(Service[M]):
         self,
         *,
         after: str = "now",
-        types: Iterable[EventType] | None = None,
+        types: EventType | Iterable[EventType] | None = None,
         user_id: UUID | None = None,
-        status: Iterable[JobStatus] | None = None,
+        status: JobStatus | Iterable[JobStatus] | None = None,
     ) -> Tail:
         """Follow the events of all jobs that the caller may see: live, for ever, each once, in order per job.
 
@@ -85,21 +85,16 @@ class Events(Service[M]):
         event. Outages of any length are survived. Raises what reading the log raises for a reason that does
         not pass.
         """
-        return Tail(
-            after,
-            None if types is None else frozenset(types),
-            user_id,
-            None if status is None else frozenset(status),
-        )
+        return Tail(after, several(types), user_id, several(status))
 
     @consumption
     def consumer(
         self,
         name: str,
         *,
-        types: Iterable[EventType] | None = None,
+        types: EventType | Iterable[EventType] | None = None,
         user_id: UUID | None = None,
-        status: Iterable[JobStatus] | None = None,
+        status: JobStatus | Iterable[JobStatus] | None = None,
         start: str = "beginning",
         holder: str | None = None,
         lease_time: timedelta = LEASE_TIME,
@@ -114,9 +109,9 @@ class Events(Service[M]):
         """
         return Consumption(
             name,
-            types=None if types is None else tuple(types),
+            types=several(types),
             user_id=user_id,
-            status=None if status is None else tuple(status),
+            status=several(status),
             start=start,
             holder=holder or this_instance(),
             lease_time=lease_time,
