@@ -740,11 +740,12 @@ def test_active_jobs__tell_how_a_job_fares(
     made = new_job(database, user_id=OWNER, **job)
     if state in {"processing", "cancelled"}:
         change(database, made, state)
+    elif state in {"claimed", "expired"}:
+        change(database, made, "processing")
     elif state == "paused":
         row(database, "pause_job", job_id=made["id"])
     with database.transaction(force_rollback=True):
         if state in {"claimed", "expired"}:
-            change(database, made, "processing")
             add_claim(database, made, "w", HOUR if state == "claimed" else -HOUR)
         for name in settings:
             database.execute(
