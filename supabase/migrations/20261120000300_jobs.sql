@@ -695,6 +695,13 @@ begin
             'Give each request a key of its own, and repeat a request exactly.'
         );
     end if;
+    -- Before the limits: everyone locks jobs first, then what is counted of their owners, so that none deadlocks.
+    perform private.count_replays(array(
+        select kept.job_id
+        from unnest(outcome) as insertion
+        join private.idempotency_keys as kept on kept.scope = caller and kept.key = insertion.key
+        where not insertion.is_new
+    ));
     -- What was created before is not created again, and takes nothing from the limit.
     if caller like 'address %' and true = any (array(select insertion.is_new from unnest(outcome) as insertion)) then
         perform private.limit_anonymous_jobs(
@@ -707,12 +714,6 @@ begin
         from unnest(outcome) as insertion
         left join private.idempotency_keys as kept on kept.scope = caller and kept.key = insertion.key
         order by insertion.place;
-    perform private.count_replays(array(
-        select kept.job_id
-        from unnest(outcome) as insertion
-        join private.idempotency_keys as kept on kept.scope = caller and kept.key = insertion.key
-        where not insertion.is_new
-    ));
 exception
     when check_violation or not_null_violation or data_exception then
         perform private.refuse_arguments(

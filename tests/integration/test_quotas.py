@@ -36,6 +36,16 @@ def unfinished(session: Session, user_id: UUID) -> int:
     return int(counted[0])
 
 
+def wait_for_lock(session: Session, waiting: Session) -> None:
+    """Until the statement that another session carries out waits for somebody's lock."""
+    query = "select wait_event_type from pg_stat_activity where pid = %s"
+    for _ in range(1000):
+        if session.execute(query, [waiting.info.backend_pid]).fetchone() == ("Lock",):
+            return
+        session.execute("select pg_sleep(0.01)")
+    pytest.fail("It never waited.")
+
+
 def test_without_the_setting__a_user_has_any_number(database: Session) -> None:
     user_id = uuid4()
 
@@ -159,6 +169,29 @@ def test_callers_at_the_same_time__never_get_past_it(limited: Session, own_targe
 
     assert sorted(outcomes) == ["PT403"] * (32 - MOST) + ["created"] * MOST
     assert [unfinished(limited, each) for each in users] == [MOST] * 4
+
+
+def test_replay_and_retry_of_one_job_at_once__both_succeed(limited: Session, own_target: Target) -> None:
+    user_id, key = uuid4(), f"key {uuid4()}"
+    known = {**VIDEO, "user_id": str(user_id), "idempotency_key": key}
+    (failed,) = rows(limited, "create_jobs", jobs=[known])
+    row(limited, "update_job_status", job_id=failed["id"], status="failed")
+    new = {**VIDEO, "user_id": str(user_id)}
+
+    with (
+        own_target.connect() as retrying,
+        own_target.connect() as creating,
+        ThreadPoolExecutor(1) as pool,
+        retrying.transaction(),
+    ):
+        retrying.execute("select private.lock_job(%s)", [failed["id"]])
+        created = pool.submit(rows, creating, "create_jobs", jobs=[new, known])
+        wait_for_lock(limited, creating)
+        # Whoever holds the user's lock by now has to wait for this job, which waits for the lock.
+        retried = row(retrying, "retry_job", job_id=failed["id"])
+
+    assert retried["status"] == "pending"
+    assert [job["replays"] for job in created.result()] == [0, 1]
 
 
 @pytest.mark.parametrize("how", ["create", "create_video", "create_many", "retry"])
