@@ -1003,6 +1003,10 @@ begin
     job.s3_key := coalesce(s3_key, job.s3_key);
     job.s3_region := coalesce(s3_region, job.s3_region);
     perform private.keep_job(job);
+    -- What had ended and waits again is one more job of its user.
+    if job.is_terminal and status = 'pending' then
+        perform private.require_quota(array[job.id]);
+    end if;
     return private.visible_job(job_id);
 exception
     when check_violation or not_null_violation then

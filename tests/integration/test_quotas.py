@@ -152,6 +152,37 @@ def test_retry__counts_as_another_job(limited: Session) -> None:
     assert row(limited, "retry_job", job_id=failed)["status"] == "pending"
 
 
+@pytest.mark.parametrize("status", ["failed", "timeout"])
+def test_ended_job_set_to_pending__counts_as_another_job(limited: Session, status: str) -> None:
+    user_id = uuid4()
+    ended = new_job(limited, user_id=user_id)["id"]
+    row(limited, "update_job_status", job_id=ended, status=status)
+    waiting = [new_job(limited, user_id=user_id)["id"] for _ in range(MOST)]
+
+    with refused("quota_exceeded") as refusal:
+        row(limited, "update_job_status", job_id=ended, status="pending")
+    assert (refusal.details["used"], refusal.details["requested"]) == (MOST, 1)
+    assert row(limited, "get_job", job_id=ended)["status"] == status
+    row(limited, "cancel_job", job_id=waiting[0])
+
+    assert row(limited, "update_job_status", job_id=ended, status="pending")["status"] == "pending"
+
+
+@pytest.mark.parametrize("how", ["release_job", "fail_job"])
+def test_job_given_back__is_no_further_one(limited: Session, how: str) -> None:
+    user_id = uuid4()
+    for _ in range(MOST):
+        new_job(limited, user_id=user_id)
+    (claimed,) = rows(limited, "claim_jobs", worker="w")
+    # Lowered meanwhile: who is above it already keeps what there is.
+    limited.execute("update private.settings set value = '1' where name = 'max_unfinished_jobs_per_user'")
+    error = {"error_code": "x", "error_message": "y"} if how == "fail_job" else {}
+
+    job = row(limited, how, job_id=claimed["job"]["id"], claim=claimed["claim"], **error)
+
+    assert job["status"] == "pending"
+
+
 def test_callers_at_the_same_time__never_get_past_it(limited: Session, own_target: Target) -> None:
     users = [uuid4() for _ in range(4)]
 
