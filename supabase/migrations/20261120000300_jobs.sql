@@ -156,15 +156,17 @@ comment on constraint jobs_idempotency_key_length on public.jobs is 'must have 1
 create index jobs_newest on public.jobs (created_at, id);
 create index jobs_by_status on public.jobs (status, created_at, id);
 create index jobs_by_user on public.jobs (user_id, created_at, id);
-create index jobs_unfinished_by_user on public.jobs (user_id) where finished_at is null and user_id is not null;
+-- How many a user has, and what of them a worker may claim next.
+create index jobs_unfinished_by_user on public.jobs
+    (user_id, status, paused_at, output_format, priority desc, available_at, id) where finished_at is null;
 create index jobs_by_client_ip on public.jobs (client_ip, created_at, id);
 create index jobs_by_format on public.jobs (output_format, created_at, id);
 create index jobs_finished on public.jobs (finished_at, id) where finished_at is not null;
 create index jobs_metadata on public.jobs using gin (metadata jsonb_path_ops);
 create index jobs_error_text on public.jobs using gin (private.error_words(error_code, error_message))
     where finished_at is not null;
--- What workers claim from: flat however many jobs have ended.
-create index jobs_claimable on public.jobs (priority desc, available_at, id)
+-- What workers claim from: flat however many jobs have ended, or wait in formats that a worker does not make.
+create index jobs_claimable on public.jobs (output_format, priority desc, available_at, id)
     where status = 'pending' and paused_at is null;
 
 -- No role writes the table: the functions do, through definers in private (insert_jobs, keep_job, remove_job), so that

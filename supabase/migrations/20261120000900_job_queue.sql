@@ -198,22 +198,215 @@ $$;
 comment on function public.claim_jobs is 'Give waiting jobs to a worker for the length of a lease. Backends only.';
 grant execute on function public.claim_jobs to authenticated, service_role;
 
+-- A job that waits, as far as claiming looks at it.
+create type private.waiting_job as (id uuid, user_id uuid, available_at timestamptz);
+
+-- Of the next `reach` jobs of a priority that can be claimed, in order and but for those that were passed, the ones that are not of
+-- users who are busy; `seen` is how many there were at all. Format by format, as the index has them. In plpgsql, as what follows,
+-- because it keeps its plans.
+create function private.jobs_in_line(
+    level integer,
+    formats text[],
+    passed uuid[],
+    busy uuid[],
+    reach integer,
+    out line private.waiting_job[],
+    out seen bigint
+)
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    with ahead as materialized (
+        select first.*
+        from unnest(formats) as format,
+            lateral (
+                select jobs.id, jobs.user_id, jobs.available_at
+                from public.jobs
+                where jobs.status = 'pending' and jobs.paused_at is null
+                    and jobs.output_format = format
+                    and jobs.priority = level
+                    and jobs.available_at <= now()
+                    and jobs.id <> all (passed)
+                order by jobs.available_at, jobs.id
+                limit reach
+            ) as first
+        order by first.available_at, first.id
+        limit reach
+    )
+    select
+        coalesce(
+            array_agg((ahead.id, ahead.user_id, ahead.available_at)::private.waiting_job)
+                filter (where ahead.user_id is null or ahead.user_id <> all (busy)),
+            '{}'
+        ),
+        count(*)
+    into line, seen
+    from ahead;
+end;
+$$;
+comment on function private.jobs_in_line is 'The next jobs of a priority that can be claimed.';
+
+-- The first `most` users who have unfinished jobs: by a step from each to the next in the index, however many jobs they have.
+create function private.users_in_line(most integer)
+returns setof uuid
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    return query
+        with recursive waiting as (
+            (
+                select jobs.user_id from public.jobs
+                where jobs.finished_at is null and jobs.user_id is not null
+                order by jobs.user_id limit 1
+            )
+            union all
+            select (
+                select jobs.user_id from public.jobs
+                where jobs.finished_at is null and jobs.user_id > waiting.user_id
+                order by jobs.user_id limit 1
+            )
+            from waiting where waiting.user_id is not null
+        )
+        select waiting.user_id from waiting where waiting.user_id is not null limit most;
+end;
+$$;
+comment on function private.users_in_line is 'The users who have unfinished jobs.';
+
+-- The same as jobs_in_line for users who are not busy and for jobs without a user, one user after the other.
+create function private.jobs_of_users_in_line(
+    level integer,
+    formats text[],
+    passed uuid[],
+    users uuid[],
+    of_one_user integer,
+    most integer
+)
+returns setof private.waiting_job
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    return query
+        select mine.*
+        from unnest(users) as owner, unnest(formats) as format,
+            lateral (
+                select jobs.id, jobs.user_id, jobs.available_at
+                from public.jobs
+                where jobs.finished_at is null
+                    and jobs.user_id = owner
+                    and jobs.status = 'pending' and jobs.paused_at is null
+                    and jobs.output_format = format
+                    and jobs.priority = level
+                    and jobs.available_at <= now()
+                    and jobs.id <> all (passed)
+                -- That is null, but tells the order of the index.
+                order by jobs.paused_at, jobs.available_at, jobs.id
+                limit least(of_one_user, most)
+            ) as mine
+        union all
+        select nobodys.*
+        from unnest(formats) as format,
+            lateral (
+                select jobs.id, jobs.user_id, jobs.available_at
+                from public.jobs
+                where jobs.finished_at is null
+                    and jobs.user_id is null
+                    and jobs.status = 'pending' and jobs.paused_at is null
+                    and jobs.output_format = format
+                    and jobs.priority = level
+                    and jobs.available_at <= now()
+                    and jobs.id <> all (passed)
+                order by jobs.user_id, jobs.paused_at, jobs.available_at, jobs.id
+                limit most
+            ) as nobodys
+        order by available_at, id;
+end;
+$$;
+comment on function private.jobs_of_users_in_line is 'The next jobs of a priority that can be claimed, of these users.';
+
+-- How many jobs of each user run, as {user: jobs}.
+create function private.running_jobs()
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    return (
+        select coalesce(jsonb_object_agg(running.user_id, running.jobs), '{}')
+        from (
+            select jobs.user_id, count(*) as jobs
+            from public.job_claims join public.jobs on jobs.id = job_claims.job_id
+            where job_claims.ended_at is null and jobs.user_id is not null
+            group by jobs.user_id
+        ) as running
+    );
+end;
+$$;
+comment on function private.running_jobs is 'How many jobs of each user run.';
+
+-- Of jobs in line, the first that may run beside those that do: of one user no more than the limit.
+create function private.jobs_within_limit(
+    line private.waiting_job[],
+    running jsonb,
+    of_one_user integer,
+    most integer
+)
+returns setof uuid
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+    return query
+        select job.id
+        from (
+            select
+                waiting.*,
+                coalesce((running ->> waiting.user_id::text)::integer, 0)
+                    + row_number() over (partition by waiting.user_id order by waiting.available_at, waiting.id) as number
+            from unnest(line) as waiting
+        ) as job
+        where job.user_id is null or job.number <= of_one_user
+        order by job.available_at, job.id
+        limit most;
+end;
+$$;
+comment on function private.jobs_within_limit is 'Of jobs in line, those that a limit per user lets run.';
+
 -- The claiming itself. Level by level of priority, so that jobs of a higher one that are not available yet are not passed again
--- and again. With a limit on how many jobs run at a time, one claimer counts at a time; without, they only skip each
--- other's rows. Definer: no role writes claims.
+-- and again. It looks at the first few jobs of a level; where others hold them, or their users are at the limit, at ever more;
+-- and at one user after the other as soon as those are few beside that. So what a claim costs does not grow with the jobs
+-- that wait. With a limit on how many jobs run at a time, one claimer counts at a time; without, they only skip each other's
+-- rows. Definer: no role writes claims.
 create function private.take_jobs(worker text, max_jobs integer, lease interval, formats text[], min_priority integer)
 returns setof public.job_claims
 language plpgsql
 security definer
 set search_path = ''
+-- To plan its queries anew takes longer than they do.
+set plan_cache_mode = 'force_generic_plan'
 as $$
 declare
+    wanted text[] := array(select distinct format from unnest(coalesce(formats, '{mp4,mov,webm,gif}')) as format);
     in_all integer := private.number_setting('max_running_jobs');
     of_one_user integer := private.number_setting('max_running_jobs_per_user');
     level integer := 1001;
     room integer := max_jobs;
-    busy uuid[] := array[]::uuid[];
+    running jsonb;
+    busy uuid[] := '{}';
+    users uuid[];
+    reach integer;
+    line private.waiting_job[];
+    seen integer;
+    chosen uuid[];
     taken uuid[];
+    passed uuid[];
 begin
     perform private.require_service();
     if coalesce(in_all, of_one_user) is not null then
@@ -221,31 +414,53 @@ begin
         room := least(room, in_all - (select count(*) from public.job_claims where ended_at is null));
     end if;
     while room > 0 loop
-        select max(jobs.priority) into level
-        from public.jobs
-        where jobs.status = 'pending' and jobs.paused_at is null
-            and jobs.priority < level and jobs.priority >= min_priority;
+        select max(highest.priority) into level
+        from unnest(wanted) as format,
+            lateral (
+                select jobs.priority
+                from public.jobs
+                where jobs.status = 'pending' and jobs.paused_at is null
+                    and jobs.output_format = format
+                    and jobs.priority < level and jobs.priority >= min_priority
+                order by jobs.priority desc
+                limit 1
+            ) as highest;
         exit when level is null;
+        reach := room;
+        passed := '{}';
         loop
+            users := null;
             if of_one_user is not null then
-                busy := array(
-                    select jobs.user_id
-                    from public.job_claims join public.jobs on jobs.id = job_claims.job_id
-                    where job_claims.ended_at is null and jobs.user_id is not null
-                    group by jobs.user_id having count(*) >= of_one_user
-                );
+                running := private.running_jobs();
+                busy := array(select key::uuid from jsonb_each_text(running) where value::integer >= of_one_user);
+                -- To look up a user takes about as long as to look at 32 jobs.
+                users := array(select private.users_in_line(reach / 32 + 1));
             end if;
+            if cardinality(users) <= reach / 32 then
+                users := array(select owner from unnest(users) as owner where owner <> all (busy));
+                line := array(
+                    select job from private.jobs_of_users_in_line(level, wanted, passed, users, of_one_user, room) as job
+                );
+                seen := 0;
+            else
+                select found.line, found.seen into line, seen
+                from private.jobs_in_line(level, wanted, passed, busy, reach) as found;
+            end if;
+            chosen := case when of_one_user is null
+                then array(select job.id from unnest(line) as job)
+                -- More than there is room for, because others may hold some.
+                else array(select private.jobs_within_limit(line, running, of_one_user, room * 8))
+            end;
             taken := array(
                 select jobs.id
                 from public.jobs
-                where jobs.status = 'pending' and jobs.paused_at is null
+                where jobs.id = any (chosen)
+                    -- Still: somebody may have come before.
+                    and jobs.status = 'pending' and jobs.paused_at is null
                     and jobs.priority = level
                     and jobs.available_at <= now()
-                    and (formats is null or jobs.output_format = any (formats))
-                    and (jobs.user_id is null or jobs.user_id <> all (busy))
                 order by jobs.available_at, jobs.id
-                -- Who counts per user takes one at a time.
-                limit case when of_one_user is null then room else 1 end
+                limit room
                 for no key update skip locked
             );
             update public.jobs set status = 'processing' where id = any (taken);
@@ -256,7 +471,10 @@ begin
                 order by number
                 returning *;
             room := room - cardinality(taken);
-            exit when room <= 0 or cardinality(taken) = 0 or of_one_user is null;
+            -- All of the level has been seen, and what may run of it is taken.
+            exit when room <= 0 or (seen < reach and cardinality(taken) = cardinality(chosen));
+            passed := passed || array(select job from unnest(chosen) as job where job <> all (taken));
+            reach := least(reach * 8, 1000000);
         end loop;
     end loop;
 end;

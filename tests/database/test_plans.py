@@ -151,6 +151,67 @@ def test_claim__reads_as_little_of_a_queue_that_is_scheduled(session: Session, j
     assert_cheap(found, jobs=60)
 
 
+def backlog(session: Session, owner: str, output_format: str) -> None:
+    """Let everything that waits be of one format and, but for ten jobs, of one owner."""
+    session.execute("set local session_replication_role = replica")
+    session.execute(
+        "update public.jobs set output_format = %s, user_id = %s where status = 'pending'",
+        (output_format, owner),
+    )
+    session.execute(
+        "update public.jobs set user_id = gen_random_uuid() where id in "
+        "(select id from public.jobs where status = 'pending' order by available_at desc limit 10)"
+    )
+    session.execute("set local session_replication_role = origin")
+
+
+@pytest.mark.parametrize("formats", [["webm"], ["webm", "gif", "mov"]])
+def test_claim__reads_nothing_of_other_formats(session: Session, job_id: UUID, formats: list[str]) -> None:
+    with session.transaction(force_rollback=True):
+        backlog(session, many_jobs.USER, "mp4")
+        with acting(session, "service key", job_id):
+            found = plans(
+                session,
+                "select * from public.claim_jobs('worker', formats => %(formats)s)",
+                {"formats": formats},
+            )
+
+    assert_cheap(found, jobs=0)
+
+
+@pytest.mark.parametrize("formats", [None, ["webm", "mp4"]])
+def test_claim__passes_a_user_at_the_limit_however_many_wait(
+    session: Session, job_id: UUID, formats: list[str] | None
+) -> None:
+    with session.transaction(force_rollback=True):
+        backlog(session, many_jobs.USER, "mp4")
+        # Of the jobs that run, one is of a user.
+        session.execute("set local session_replication_role = replica")
+        session.execute("update public.jobs set user_id = null where status = 'processing'")
+        session.execute(
+            "update public.jobs set user_id = %s where id = "
+            "(select job_id from public.job_claims where ended_at is null limit 1)",
+            (many_jobs.USER,),
+        )
+        session.execute("set local session_replication_role = origin")
+        running = session.execute("select count(*) from public.job_claims where ended_at is null").fetchone()
+        session.execute("update private.settings set value = '1' where name = 'max_running_jobs_per_user'")
+        with acting(session, "service key", job_id):
+            found = plans(
+                session,
+                "select * from public.claim_jobs('worker', 10, formats => %(formats)s)",
+                {"formats": formats},
+            )
+            taken = session.execute(
+                "select count(*) from public.job_claims where worker = 'worker'"
+            ).fetchone()
+
+    assert running is not None
+    assert taken == (10,)
+    # A few steps of the search, each of which counts what runs, and some of the jobs ahead.
+    assert_cheap(found, jobs=6 * running[0] + 2000)
+
+
 def test_heartbeat__reads_the_claims_it_names(session: Session, job_id: UUID) -> None:
     numbers = session.execute(
         "select array_agg(id) from (select id from public.job_claims limit 20) as newest"

@@ -84,6 +84,51 @@ def test_claim__can_be_narrowed_by_format_and_priority(queue: Session) -> None:
     assert [each["job"]["id"] for each in claim(queue, max_jobs=9, formats=["gif"], min_priority=1)] == [gif]
 
 
+def test_claim_of_formats__keeps_the_order_across_them(queue: Session) -> None:
+    order = [("gif", 1), ("mp4", 1), ("webm", 0), ("gif", 0), ("mp4", 0), ("webm", 0), ("mov", -1)]
+    made = [
+        new_job(queue, output_format=output_format, priority=priority)["id"]
+        for output_format, priority in order
+    ]
+
+    claimed = claim(queue, max_jobs=4, formats=["webm", "gif", "gif", "mov"])
+    claimed += claim(queue, max_jobs=9)
+
+    assert [each["job"]["id"] for each in claimed] == [made[place] for place in (0, 2, 3, 5, 1, 4, 6)]
+
+
+def test_claim_of_no_format__finds_nothing(queue: Session) -> None:
+    new_job(queue)
+
+    assert rows(queue, "claim_jobs", worker="worker", formats=[]) == []
+
+
+@pytest.mark.parametrize("limit", ["null", "3"])
+def test_claim__goes_past_what_others_hold(own_target: Target, queue: Session, limit: str) -> None:
+    setting(queue, "max_running_jobs_per_user", limit)
+    user_id = uuid4()
+    made = [new_job(queue, user_id=user_id, output_format=("mp4", "gif")[n % 2])["id"] for n in range(12)]
+
+    with own_target.connect() as other, other.transaction():
+        for job_id in made[:9]:
+            other.execute("select private.lock_job(%s)", (job_id,))
+        queue.execute("set lock_timeout = '5s'")
+        first = claim(queue)
+        then = claim(queue, max_jobs=9)
+
+    assert [each["job"]["id"] for each in first + then] == made[9:]
+
+
+def test_claim__leaves_the_others_what_it_does_not_take(own_target: Target, queue: Session) -> None:
+    mp4, gif = (new_job(queue, output_format=output_format)["id"] for output_format in ("mp4", "gif"))
+
+    with own_target.connect() as other, other.transaction():
+        first = claim(other)
+        second = claim(queue)
+
+    assert [each["job"]["id"] for each in first + second] == [mp4, gif]
+
+
 def test_claims__never_overlap(own_target: Target, queue: Session) -> None:
     made = {new_job(queue, priority=number % 3)["id"] for number in range(120)}
 
@@ -156,6 +201,48 @@ def test_limit_per_user__lets_others_through(own_target: Target, queue: Session)
 
     assert sum(job["user_id"] == str(greedy) for job in taken) == 2
     assert {job["id"] for job in taken if job["user_id"] != str(greedy)} == {other, *anonymous}
+
+
+def test_limit_per_user__takes_in_order_what_it_lets_through(queue: Session) -> None:
+    setting(queue, "max_running_jobs_per_user", "2")
+    first, second, third = (uuid4() for _ in range(3))
+    owners = [first] * 4 + [second, None, second, third, None, second, None, None]
+    made = [
+        new_job(queue, user_id=owner, output_format=("mp4", "webm")[place % 2])["id"]
+        for place, owner in enumerate(owners)
+    ]
+    urgent = new_job(queue, user_id=first, priority=1)["id"]
+
+    claimed = claim(queue, max_jobs=5) + claim(queue, max_jobs=9)
+
+    assert [each["job"]["id"] for each in claimed] == [urgent, *(made[n] for n in (0, 4, 5, 6, 7, 8, 10, 11))]
+    row(queue, "complete_job", job_id=urgent, claim=claimed[0]["claim"])
+    assert [each["job"]["id"] for each in claim(queue, max_jobs=9)] == [made[1]]
+
+
+def test_limit_per_user__passes_any_number_of_one_user_s_jobs(queue: Session) -> None:
+    setting(queue, "max_running_jobs_per_user", "1")
+    greedy, modest = uuid4(), uuid4()
+    claimed = claim_one(queue, user_id=greedy)
+    later = datetime.now(UTC) + timedelta(hours=1)
+    queue.execute(
+        "insert into jobs (user_id, output_format, width, height) "
+        "select %s, 'mp4', 64, 64 from generate_series(1, 1500)",
+        (greedy,),
+    )
+    new_job(queue, user_id=modest, available_at=later)
+    paused = new_job(queue, user_id=modest)["id"]
+    row(queue, "pause_job", job_id=paused)
+    nobodys = [new_job(queue, client_ip="203.0.113.9")["id"]]
+    due = [new_job(queue, user_id=modest, output_format=name)["id"] for name in ("gif", "webm")]
+    nobodys += [new_job(queue, client_ip="203.0.113.9")["id"] for _ in range(2)]
+
+    taken = claim(queue, max_jobs=9, formats=["webm", "mp4"])
+
+    assert [each["job"]["id"] for each in taken] == [nobodys[0], due[1], *nobodys[1:]]
+    assert claim(queue) == []
+    row(queue, "complete_job", job_id=claimed[0], claim=claimed[1])
+    assert [each["job"]["user_id"] for each in claim(queue, max_jobs=9)] == [str(greedy)]
 
 
 # Fencing
