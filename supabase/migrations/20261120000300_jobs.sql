@@ -332,6 +332,27 @@ create trigger c_keep_rules before update of
     for each row when (old.status = new.status)
     execute function private.jobs_keep_rules();
 
+-- A job that waits again is rendered from the beginning, maybe on another machine: what a worker noted of its elements
+-- holds no longer. After the job's own event, so that a listener meets the reason first. Definer: no role writes elements.
+create function private.jobs_reset_elements()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    update public.elements set downloaded = false, processed = false, local_path = null, error_message = null
+    where job_id = new.id
+        and (downloaded or processed or local_path is not null or error_message is not null);
+    return null;
+end;
+$$;
+comment on function private.jobs_reset_elements is 'Trigger: the elements of a job that waits again are as new.';
+
+create trigger c_reset_elements after update of status on public.jobs
+    for each row when (old.status <> 'pending' and new.status = 'pending')
+    execute function private.jobs_reset_elements();
+
 -- Helpers -----------------------------------------------------------------------------------
 
 -- A job as the caller may see it, or not_found. A job that exists but is hidden answers the same.

@@ -529,6 +529,51 @@ def test_retry__is_refused_while_the_job_goes_on(queue: Session) -> None:
         row(queue, "retry_job", job_id=new_job(queue)["id"])
 
 
+@pytest.mark.parametrize("how", ["release", "fail", "rescue", "retry", "set to pending"])
+def test_job_that_waits_again__has_elements_as_new(queue: Session, how: str) -> None:
+    sources = [{"type": "image", "source_url": f"https://example.com/{n}.png"} for n in range(3)]
+    made = row(
+        queue, "create_video_job", output_format="mp4", width=64, height=64, max_retries=3, elements=sources
+    )
+    job_id, (done, broken, untouched) = made["job"]["id"], made["elements"]
+    ((number, job_id),) = [(each["claim"], each["job"]["id"]) for each in claim(queue)]
+    state = {"downloaded": True, "processed": True, "local_path": "scratch/a.png", "source_size": 7}
+    row(queue, "update_element_status", element_id=done["id"], claim=number, **state)
+    row(queue, "update_element_status", element_id=broken["id"], claim=number, error_message="No answer.")
+    before = rows(queue, "read_job_events", job_id=job_id)
+
+    if how == "release":
+        row(queue, "release_job", job_id=job_id, claim=number)
+    elif how == "rescue":
+        expire_leases(queue)
+        rows(queue, "rescue_stalled_jobs")
+    else:
+        error = {"error_code": "x", "error_message": "y", "retryable": how == "fail"}
+        row(queue, "fail_job", job_id=job_id, claim=number, **error)
+    if how == "retry":
+        row(queue, "retry_job", job_id=job_id)
+    elif how == "set to pending":
+        row(queue, "update_job_status", job_id=job_id, status="pending")
+
+    elements = rows(queue, "get_job_elements", job_id=job_id)
+    assert [each["processing_state"] for each in elements] == ["pending"] * 3
+    changed = {"updated_at", "source_size"}
+    assert [{**each, **dict.fromkeys(changed)} for each in elements] == [
+        {**each, **dict.fromkeys(changed)} for each in (done, broken, untouched)
+    ]
+    # What the source is stays known.
+    assert [each["source_size"] for each in elements] == [7, None, None]
+    *_, status, first, second = rows(queue, "read_job_events", job_id=job_id)[len(before) :]
+    assert (status["type"], status["status"]) == ("job.status", "pending")
+    assert [
+        (each["type"], each["data"]["element_id"], each["data"]["processing_state"])
+        for each in (first, second)
+    ] == [
+        ("element.updated", done["id"], "pending"),
+        ("element.updated", broken["id"], "pending"),
+    ]
+
+
 # Rescuing
 
 
