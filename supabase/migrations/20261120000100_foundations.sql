@@ -174,8 +174,23 @@ $$;
 comment on function private.type_problems is 'The properties of an object that do not fit the columns of their names.';
 grant execute on function private.type_problems to anon, authenticated, service_role;
 
--- Which rules a row would break, as [{argument, problem}, …]. A rule stands once, as a constraint, and
--- its words once, as the comment on that constraint. Runs only after a violation, so that the caller
+-- For a rule that takes long to judge: Postgres judges a constraint with every update of a row, and a trigger before its column is
+-- written. The trigger's condition is what breaks the rule.
+create function private.break_rule()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    raise check_violation using
+        message = format('new row for relation "%s" breaks the rule "%s"', tg_table_name, tg_name),
+        schema = tg_table_schema, table = tg_table_name, constraint = tg_name;
+end;
+$$;
+comment on function private.break_rule is 'Trigger: refuses a value, as a constraint does.';
+
+-- Which rules a row would break, as [{argument, problem}, …]. A rule stands once, as a constraint or as a trigger's condition, and
+-- its words once, as the comment on that. Runs only after a violation, so that the caller
 -- learns of all problems at once. Columns that `given` does not have are taken to be right.
 create function private.row_problems(relation regclass, given jsonb)
 returns jsonb
@@ -201,12 +216,19 @@ begin
         from pg_catalog.pg_constraint
         -- Rules without words are not for callers: the functions see to them.
         where conrelid = relation and contype = 'c' and obj_description(pg_constraint.oid, 'pg_constraint') is not null
+        union all
+        select
+            (select attname from pg_catalog.pg_attribute where attrelid = tgrelid and attnum = tgattr[0]),
+            obj_description(pg_trigger.oid, 'pg_trigger'),
+            'not ' || substring(pg_get_triggerdef(pg_trigger.oid) from ' WHEN (\(.*\)) EXECUTE FUNCTION ')
+        from pg_catalog.pg_trigger
+        where tgrelid = relation and tgfoid = 'private.break_rule'::regproc
         order by 1
     loop
         broken := true;
         if rule.expression is not null then
             execute format(
-                'select (%s) is false from jsonb_populate_record(null::%s, $1)', rule.expression, relation
+                'select (%s) is false from jsonb_populate_record(null::%s, $1) as new', rule.expression, relation
             ) into broken using fitting;
         end if;
         if broken then

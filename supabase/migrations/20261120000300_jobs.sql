@@ -66,9 +66,6 @@ create table public.jobs (
     constraint jobs_user_agent_length check (length(user_agent) <= 1024),
     constraint jobs_actual_duration_in_range check (actual_duration between 0 and 604800 and scale(actual_duration) <= 20),
     constraint jobs_client_ip_is_host check (client_ip = host(client_ip)::inet),
-    constraint jobs_metadata_is_object check (private.is_plain_object(metadata, 65536)),
-    constraint jobs_request_body_is_object check (private.is_plain_object(request_body, 1048576)),
-    constraint jobs_error_details_is_object check (private.is_plain_object(error_details, 65536)),
     constraint jobs_error_only_of_failure check (
         (error_code is null and error_message is null) or status in ('failed', 'cancelled', 'timeout')
     ),
@@ -131,9 +128,6 @@ comment on constraint jobs_user_agent_length on public.jobs is 'must have at mos
 comment on constraint jobs_actual_duration_in_range on public.jobs is 'must be 0 to 604800 seconds';
 comment on constraint jobs_client_ip_is_host on public.jobs is 'must be an address without a mask';
 comment on constraint jobs_error_only_of_failure on public.jobs is 'belongs to a job that ended other than well';
-comment on constraint jobs_metadata_is_object on public.jobs is 'must be a plain JSON object of at most 64 KiB';
-comment on constraint jobs_request_body_is_object on public.jobs is 'must be a plain JSON object of at most 1 MiB';
-comment on constraint jobs_error_details_is_object on public.jobs is 'must be a plain JSON object of at most 64 KiB';
 comment on constraint jobs_progress_in_range on public.jobs is 'must be 0 to 100';
 comment on constraint jobs_output_size_in_range on public.jobs is 'must be bytes, 0 to 5 TiB';
 comment on constraint jobs_output_url_length on public.jobs is 'must have 1 to 4096 characters';
@@ -152,6 +146,20 @@ comment on constraint jobs_retry_count_not_negative on public.jobs is 'must not 
 comment on constraint jobs_rescue_count_not_negative on public.jobs is 'must not be negative';
 comment on constraint jobs_paused_before_end on public.jobs is 'belongs to a job that has not ended';
 comment on constraint jobs_idempotency_key_length on public.jobs is 'must have 1 to 200 characters';
+
+-- Rules that take long to judge are judged when the column is written, not with every update: private.break_rule.
+create trigger jobs_metadata_is_object before insert or update of metadata on public.jobs
+    for each row when (not private.is_plain_object(new.metadata, 65536))
+    execute function private.break_rule();
+create trigger jobs_request_body_is_object before insert or update of request_body on public.jobs
+    for each row when (not private.is_plain_object(new.request_body, 1048576))
+    execute function private.break_rule();
+create trigger jobs_error_details_is_object before insert or update of error_details on public.jobs
+    for each row when (not private.is_plain_object(new.error_details, 65536))
+    execute function private.break_rule();
+comment on trigger jobs_metadata_is_object on public.jobs is 'must be a plain JSON object of at most 64 KiB';
+comment on trigger jobs_request_body_is_object on public.jobs is 'must be a plain JSON object of at most 1 MiB';
+comment on trigger jobs_error_details_is_object on public.jobs is 'must be a plain JSON object of at most 64 KiB';
 
 create index jobs_newest on public.jobs (created_at, id);
 create index jobs_by_status on public.jobs (status, created_at, id);

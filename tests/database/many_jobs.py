@@ -93,12 +93,6 @@ _CLAIMS = """
     where %(total)s > 0
 """
 
-# Checks that call functions of ours cost more than all else; these rows hold to them.
-_SLOW_CHECKS = """
-    select conname, pg_get_constraintdef(oid), obj_description(oid, 'pg_constraint')
-    from pg_catalog.pg_constraint
-    where conrelid = %s::regclass and contype = 'c' and pg_get_constraintdef(oid) like '%%private.%%'
-"""
 _INDEXES = """
     select indexrelid::regclass::text, pg_get_indexdef(indexrelid) from pg_catalog.pg_index
     where indrelid = %s::regclass
@@ -120,27 +114,12 @@ def fill(database: Database, total: int) -> None:
 
 
 def _insert(session: Session, table: str, statement: str, total: int) -> None:
-    """Insert with the indexes made afterwards, and the checks that are dear not made at all."""
-    checks = session.execute(_SLOW_CHECKS, (table,)).fetchall()
+    """Insert with the indexes made afterwards."""
     indexes = session.execute(_INDEXES, (table,)).fetchall()
-    name = sql.SQL(table)
     with session.transaction():
         for index, _ in indexes:
             session.execute(sql.SQL("drop index {}").format(sql.SQL(index)))
-        for check, _, _ in checks:
-            session.execute(sql.SQL("alter table {} drop constraint {}").format(name, sql.Identifier(check)))
         query = sql.SQL(statement).format(users=sql.Literal(USERS), addresses=sql.Literal(ADDRESSES))
         session.execute(query, {"total": total})
-        for check, definition, words in checks:
-            session.execute(
-                sql.SQL("alter table {} add constraint {} {} not valid").format(
-                    name, sql.Identifier(check), sql.SQL(definition)
-                )
-            )
-            session.execute(
-                sql.SQL("comment on constraint {} on {} is {}").format(
-                    sql.Identifier(check), name, sql.Literal(words)
-                )
-            )
         for _, definition in indexes:
             session.execute(sql.SQL(definition))

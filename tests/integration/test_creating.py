@@ -8,7 +8,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+import psycopg
 import pytest
+from psycopg import sql
 
 from sql import Session, acting, job_state, new_job, refused, row, rows
 from support import Target
@@ -308,6 +310,24 @@ def test_bad_argument__is_named(database: Session, arguments: dict[str, Any], ar
     with refused("invalid_argument") as refusal:
         new_job(database, **arguments)
     assert list(refusal.problems) == [argument]
+
+
+@pytest.mark.parametrize("column", ["request_body", "metadata", "error_details"])
+def test_json_of_a_job__is_judged_when_it_is_written_and_not_again(own_target: Target, column: str) -> None:
+    update = sql.SQL("update jobs set {} = '[]' where id = %s").format(sql.Identifier(column))
+    with own_target.connect() as session:
+        job_id = new_job(session)["id"]
+        with pytest.raises(psycopg.errors.CheckViolation) as caught:
+            session.execute(update, (job_id,))
+        session.execute("alter table jobs disable trigger user")
+        session.execute(update, (job_id,))
+        session.execute("alter table jobs enable trigger user")
+
+        # What says nothing of it does not look at it: a large one takes long.
+        session.execute("update jobs set event_seq = event_seq + 1 where id = %s", (job_id,))
+
+    assert caught.value.diag.constraint_name == f"jobs_{column}_is_object"
+    assert (caught.value.diag.schema_name, caught.value.diag.table_name) == ("public", "jobs")
 
 
 # Deleting
