@@ -20,7 +20,7 @@ alter table public.system_events enable row level security;
 
 comment on table public.system_events is 'What an operator should know about the platform itself.';
 comment on column public.system_events.xid is 'The transaction that wrote the event; with id the order in which listeners read.';
-comment on column public.system_events.data is 'What the type adds; for metric.threshold the metric, its value and both states.';
+comment on column public.system_events.data is 'What the type adds; for metric.threshold the metric, the labels of the series, its value and both states.';
 comment on constraint system_events_type_form on public.system_events
     is 'must be words of a-z, 0-9 and _ with dots between them, at most 100 characters';
 comment on constraint system_events_severity_known on public.system_events is 'must be info, warning or critical';
@@ -499,11 +499,12 @@ create table public.metric_thresholds (
 );
 alter table public.metric_thresholds enable row level security;
 
-comment on table public.metric_thresholds is 'The limits that a metric should keep, and whether it does.';
+comment on table public.metric_thresholds is 'The limits that a metric should keep, and whether all its series do.';
 comment on column public.metric_thresholds.warning is 'From this value on, in the direction, the state is warning.';
 comment on column public.metric_thresholds.critical is 'From this value on, in the direction, the state is critical.';
+comment on column public.metric_thresholds.state is 'The worst state of the metric''s series.';
 comment on column public.metric_thresholds.since is 'When the state became what it is.';
-comment on column public.metric_thresholds.last_value is 'The newest value that was judged, recorded at last_recorded_at.';
+comment on column public.metric_thresholds.last_value is 'The newest value of any series that was judged, recorded at last_recorded_at.';
 comment on constraint metric_thresholds_metric_form on public.metric_thresholds
     is 'must begin with a letter and have at most 200 of A-Z, a-z, 0-9, _, ., :, / and -';
 comment on constraint metric_thresholds_warning_plain on public.metric_thresholds
@@ -522,11 +523,46 @@ grant select on public.metric_thresholds to authenticated, service_role;
 create policy "Backends see thresholds" on public.metric_thresholds
     for select to authenticated using ((select private.is_service()));
 
--- Give a threshold the state that a value means, and tell of it when that is another one than before: one system event
--- for each change. The caller holds the lock of the threshold. A value that is older than the newest judged one came
--- late; it says nothing about the present.
+-- One state for all series would hide the one that is critical behind the one that was recorded last. A series is here
+-- from its first judged value until it has no values any more.
+create table private.metric_states (
+    metric text not null references public.metric_thresholds (metric) on delete cascade,
+    labels jsonb not null,
+    state text not null,
+    last_recorded_at timestamptz not null,
+    primary key (metric, labels),
+    constraint metric_states_state_known check (state in ('ok', 'warning', 'critical'))
+);
+alter table private.metric_states enable row level security;
+comment on table private.metric_states is 'The state of each series whose metric has a threshold.';
+comment on column private.metric_states.last_recorded_at is 'The time of the newest value that was judged.';
+create index metric_states_worst on private.metric_states (metric, state);
+grant select on private.metric_states to authenticated, service_role;
+create policy "Backends see the states of series" on private.metric_states
+    for select to authenticated using ((select private.is_service()));
+
+-- What a value means to a threshold.
+create function private.metric_state(threshold public.metric_thresholds, value numeric)
+returns text
+language sql
+immutable
+set search_path = ''
+as $$
+    select case
+        when threshold.direction = 'above' and value >= threshold.critical then 'critical'
+        when threshold.direction = 'below' and value <= threshold.critical then 'critical'
+        when threshold.direction = 'above' and value >= threshold.warning then 'warning'
+        when threshold.direction = 'below' and value <= threshold.warning then 'warning'
+        else 'ok'
+    end;
+$$;
+comment on function private.metric_state is 'The state that a value means to a threshold. For definers below.';
+
+-- Give a series the state that a value means, and tell of it when that is another one than before: one system event
+-- for each change. The caller holds the lock of the threshold. A value that is older than the newest judged one of its
+-- series came late; it says nothing about the present.
 create function private.judge_metric(
-    metric text,
+    threshold public.metric_thresholds,
     value numeric,
     labels jsonb,
     recorded_at timestamptz
@@ -536,45 +572,72 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-    threshold public.metric_thresholds;
-    reached text;
+    series private.metric_states;
+    reached text := private.metric_state(threshold, value);
 begin
-    select * into strict threshold from public.metric_thresholds as thresholds
-    where thresholds.metric = judge_metric.metric;
-    if recorded_at < threshold.last_recorded_at then
+    select * into series from private.metric_states as states
+    where states.metric = threshold.metric and states.labels = judge_metric.labels;
+    if recorded_at < series.last_recorded_at then
         return;
     end if;
-    reached := case
-        when threshold.direction = 'above' and value >= threshold.critical then 'critical'
-        when threshold.direction = 'below' and value <= threshold.critical then 'critical'
-        when threshold.direction = 'above' and value >= threshold.warning then 'warning'
-        when threshold.direction = 'below' and value <= threshold.warning then 'warning'
-        else 'ok'
-    end;
-    update public.metric_thresholds as thresholds set
-        state = reached,
-        since = case when reached = threshold.state then threshold.since else clock_timestamp() end,
-        last_value = judge_metric.value,
-        last_recorded_at = judge_metric.recorded_at
-    where thresholds.metric = judge_metric.metric;
-    if reached <> threshold.state then
+    insert into private.metric_states as states (metric, labels, state, last_recorded_at)
+    values (threshold.metric, judge_metric.labels, reached, judge_metric.recorded_at)
+    on conflict on constraint metric_states_pkey do update set
+        state = excluded.state,
+        last_recorded_at = excluded.last_recorded_at;
+    -- A series that is new was not out of its limits before.
+    if reached <> coalesce(series.state, 'ok') then
         perform private.record_system_event(
             'metric.threshold',
             case reached when 'ok' then 'info' else reached end,
             jsonb_build_object(
-                'metric', judge_metric.metric, 'value', judge_metric.value, 'labels', judge_metric.labels,
-                'recorded_at', judge_metric.recorded_at, 'from', threshold.state, 'to', reached,
+                'metric', threshold.metric, 'value', judge_metric.value, 'labels', judge_metric.labels,
+                'recorded_at', judge_metric.recorded_at, 'from', coalesce(series.state, 'ok'), 'to', reached,
                 'direction', threshold.direction, 'warning', threshold.warning, 'critical', threshold.critical
             )
         );
     end if;
 end;
 $$;
-comment on function private.judge_metric is 'Give a threshold the state that a value means. For definers below.';
+comment on function private.judge_metric is 'Give a series the state that a value means. For definers below.';
 
--- Judge the values that a statement inserted, each in the order of its time. Thresholds are locked in the order of their
--- names, so sessions that record the same metrics at once take turns and see each other's result, and none deadlocks.
--- Definer: who may record need not be allowed to write states and events.
+-- Give a threshold the worst state of its series, and the newest value that was judged, if that is newer than the one it
+-- has. The caller holds the threshold's lock.
+create function private.sum_up_threshold(metric text, value numeric default null, recorded_at timestamptz default null)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+    worst text := coalesce(
+        (
+            select judged.state
+            from unnest(array['critical', 'warning']) with ordinality as judged (state, place)
+            where exists (
+                select from private.metric_states as states
+                where states.metric = sum_up_threshold.metric and states.state = judged.state
+            )
+            order by judged.place limit 1
+        ),
+        'ok'
+    );
+begin
+    update public.metric_thresholds as thresholds set
+        state = worst,
+        since = clock_timestamp()
+    where thresholds.metric = sum_up_threshold.metric and thresholds.state <> worst;
+    update public.metric_thresholds as thresholds set
+        last_value = sum_up_threshold.value,
+        last_recorded_at = sum_up_threshold.recorded_at
+    where thresholds.metric = sum_up_threshold.metric
+        and sum_up_threshold.recorded_at >= coalesce(thresholds.last_recorded_at, '-infinity');
+end;
+$$;
+comment on function private.sum_up_threshold is 'Give a threshold the worst state of its series. For definers below.';
+
+-- Judge the values that a statement inserted, those of each series in the order of their times. Thresholds are locked in
+-- the order of their names, so sessions that record the same metrics at once take turns and see each other's result, and
+-- none deadlocks. Definer: who may record need not be allowed to write states and events.
 create function private.system_metrics_judge()
 returns trigger
 language plpgsql
@@ -582,21 +645,23 @@ security definer
 set search_path = ''
 as $$
 declare
-    locked text[];
+    threshold public.metric_thresholds;
     measured record;
 begin
-    locked := array(
-        select thresholds.metric from public.metric_thresholds as thresholds
+    for threshold in
+        select * from public.metric_thresholds as thresholds
         where thresholds.metric in (select inserted.metric from inserted)
         order by thresholds.metric
         for update
-    );
-    for measured in
-        select inserted.metric, inserted.value, inserted.labels, inserted.recorded_at
-        from inserted where inserted.metric = any (locked)
-        order by inserted.metric, inserted.recorded_at, inserted.id
     loop
-        perform private.judge_metric(measured.metric, measured.value, measured.labels, measured.recorded_at);
+        for measured in
+            select inserted.value, inserted.labels, inserted.recorded_at
+            from inserted where inserted.metric = threshold.metric
+            order by inserted.recorded_at, inserted.id
+        loop
+            perform private.judge_metric(threshold, measured.value, measured.labels, measured.recorded_at);
+        end loop;
+        perform private.sum_up_threshold(threshold.metric, measured.value, measured.recorded_at);
     end loop;
     return null;
 end;
@@ -607,8 +672,59 @@ create trigger a_judge after insert on public.system_metrics
     referencing new table as inserted
     for each statement execute function private.system_metrics_judge();
 
--- Set a metric's threshold and judge the newest value by it. Definer: nobody may write states and events directly; so it
--- asks for itself who is calling, like the other one below.
+-- The series that have a state and no values.
+create view private.gone_series with (security_invoker = true) as
+select states.* from private.metric_states as states
+where not exists (
+    select from public.system_metrics as metrics
+    where metrics.metric = states.metric and metrics.labels = states.labels
+);
+comment on view private.gone_series is 'The series that have a state and no values. For the definer below.';
+
+-- A series whose last value is removed (by retention) is gone: it must not keep its threshold critical for ever. That it
+-- was out of its limits is taken back with an event. All series are looked at, not only those that lost values now,
+-- because thresholds that somebody holds are left for the next removal: this waits for nobody. Definer: like above.
+create function private.system_metrics_forget_series()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    locked text[];
+    gone record;
+begin
+    locked := array(
+        select thresholds.metric from public.metric_thresholds as thresholds
+        where thresholds.metric in (select series.metric from private.gone_series as series)
+        order by thresholds.metric
+        for update skip locked
+    );
+    -- Until the lock was there, a value may have come.
+    for gone in
+        delete from private.metric_states as states
+        using private.gone_series as series
+        where states.metric = any (locked) and series.metric = states.metric and series.labels = states.labels
+        returning states.*
+    loop
+        if gone.state <> 'ok' then
+            perform private.record_system_event('metric.threshold', 'info', jsonb_build_object(
+                'metric', gone.metric, 'labels', gone.labels, 'recorded_at', gone.last_recorded_at,
+                'from', gone.state, 'to', 'ok', 'is_gone', true
+            ));
+            perform private.sum_up_threshold(gone.metric);
+        end if;
+    end loop;
+    return null;
+end;
+$$;
+comment on function private.system_metrics_forget_series is 'Trigger: a series without values has no state.';
+
+create trigger a_forget_series after delete on public.system_metrics
+    for each statement execute function private.system_metrics_forget_series();
+
+-- Set a metric's threshold and judge the newest value of each series by it. Definer: nobody may write states and events
+-- directly; so it asks for itself who is calling, like the other one below.
 create function private.store_metric_threshold(metric text, warning numeric, critical numeric, direction text)
 returns public.metric_thresholds
 language plpgsql
@@ -629,23 +745,26 @@ begin
         warning = excluded.warning,
         critical = excluded.critical,
         direction = excluded.direction,
-        updated_at = clock_timestamp();
-    select * into newest from public.system_metrics as metrics
-    where metrics.metric = store_metric_threshold.metric
-    order by metrics.recorded_at desc, metrics.id desc limit 1;
-    if found then
-        perform private.judge_metric(newest.metric, newest.value, newest.labels, newest.recorded_at);
-    end if;
+        updated_at = clock_timestamp()
+    returning * into threshold;
+    for newest in
+        select * from public.get_latest_metrics(array[store_metric_threshold.metric]) as latest
+        order by latest.recorded_at, latest.id
+    loop
+        perform private.judge_metric(threshold, newest.value, newest.labels, newest.recorded_at);
+    end loop;
+    perform private.sum_up_threshold(store_metric_threshold.metric, newest.value, newest.recorded_at);
     select * into threshold from public.metric_thresholds as thresholds
     where thresholds.metric = store_metric_threshold.metric;
     return threshold;
 end;
 $$;
-comment on function private.store_metric_threshold is 'Set a metric''s threshold and judge the newest value by it.';
+comment on function private.store_metric_threshold is 'Set a metric''s threshold and judge the newest values by it.';
 grant execute on function private.store_metric_threshold to authenticated, service_role;
 
 -- Set the limits of a metric: from `warning` on, and from `critical` on, counted upwards or downwards (direction above,
--- below). One of the two may be null. The newest value is judged at once. A metric has one threshold for all its series.
+-- below). One of the two may be null. A metric has one threshold for all its series, of which each is judged by itself: its
+-- newest value at once.
 create function public.set_metric_threshold(
     metric text,
     warning numeric default null,

@@ -845,11 +845,11 @@ comment on column public.worker_activity.rescued is 'How many were taken from it
 grant select on public.worker_activity to authenticated, service_role;
 
 create view public.latest_metrics with (security_invoker = true) as
-select metrics.metric, metrics.labels, metrics.value, metrics.unit, metrics.recorded_at, thresholds.state
+select metrics.metric, metrics.labels, metrics.value, metrics.unit, metrics.recorded_at, states.state
 from public.get_latest_metrics() as metrics
-left join public.metric_thresholds as thresholds on thresholds.metric = metrics.metric;
+left join private.metric_states as states on states.metric = metrics.metric and states.labels = metrics.labels;
 comment on view public.latest_metrics is
-    'The newest value of each series of metrics, and the metric''s state where it has a threshold. Backends only.';
+    'The newest value of each series of metrics, and its state where the metric has a threshold. Backends only.';
 grant select on public.latest_metrics to authenticated, service_role;
 
 -- Reports ------------------------------------------------------------------------------------

@@ -597,6 +597,187 @@ def test_thresholds__of_many_metrics_recorded_at_once_do_not_deadlock(
     assert {name: len(crossings(database, name)) for name in names} == dict.fromkeys(names, 1)
 
 
+def record_for(database: Database, metric: str, host: str, *values: float) -> None:
+    """Record values of the series of a host, each in a statement of its own."""
+    for value in values:
+        database.execute(
+            "select record_metric(%s, %s::numeric, labels => jsonb_build_object('host', %s::text))",
+            (metric, value, host),
+        )
+
+
+def told(database: Database, metric: str) -> list[tuple[Any, ...]]:
+    """(host, from, to) of each event of a metric's threshold, in their order."""
+    return database.execute(
+        """
+        select data #>> '{labels,host}', data ->> 'from', data ->> 'to' from system_events
+        where type = 'metric.threshold' and data ->> 'metric' = %s order by id
+        """,
+        (metric,),
+    ).fetchall()
+
+
+def threshold_state(database: Database, metric: str) -> str | None:
+    row = database.execute("select state from metric_thresholds where metric = %s", (metric,)).fetchone()
+    return None if row is None else row[0]
+
+
+def series_states(database: Database, metric: str) -> dict[str, str]:
+    """Host to state, as latest_metrics has them."""
+    query = "select labels ->> 'host', state from latest_metrics where metric = %s"
+    return dict(database.execute(query, (metric,)).fetchall())
+
+
+def test_threshold__judges_each_series_by_itself(database: Database, metric: str) -> None:
+    database.execute("select set_metric_threshold(%s, 80, 95)", (metric,))
+
+    for _ in range(2):
+        record_for(database, metric, "a", 99)
+        record_for(database, metric, "b", 10)
+
+    assert told(database, metric) == [("a", "ok", "critical")]
+    assert threshold_state(database, metric) == "critical"
+    assert series_states(database, metric) == {"a": "critical", "b": "ok"}
+
+
+def test_threshold__is_in_the_worst_state_of_its_series(database: Database, metric: str) -> None:
+    database.execute("select set_metric_threshold(%s, 80, 95)", (metric,))
+    states = []
+
+    for host, value in (("a", 85), ("b", 99), ("a", 10), ("b", 90), ("b", 10)):
+        record_for(database, metric, host, value)
+        states.append(threshold_state(database, metric))
+
+    assert states == ["warning", "critical", "critical", "warning", "ok"]
+
+
+def test_threshold__compares_the_times_within_a_series(database: Database, metric: str) -> None:
+    database.execute("select set_metric_threshold(%s, 80)", (metric,))
+    record_for(database, metric, "a", 10)
+
+    database.execute(
+        """
+        select record_metric(%s, 99, labels => '{"host": "b"}', recorded_at => now() - interval '1 minute')
+        """,
+        (metric,),
+    )
+
+    assert told(database, metric) == [("b", "ok", "warning")]
+    assert threshold_state(database, metric) == "warning"
+
+
+def test_threshold__judges_several_series_of_a_call_in_their_order(database: Database, metric: str) -> None:
+    database.execute("select set_metric_threshold(%s, 80)", (metric,))
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    given = [("a", 3, 99), ("b", 2, 10), ("a", 1, 90), ("b", 1, 90), ("a", 2, 10)]
+
+    values = [
+        {
+            "metric": metric,
+            "value": value,
+            "labels": {"host": host},
+            "recorded_at": (start + timedelta(seconds=second)).isoformat(),
+        }
+        for host, second, value in given
+    ]
+    database.execute("select count(*) from record_metrics(%s)", (json.dumps(values),))
+
+    assert [(old, new) for host, old, new in told(database, metric) if host == "a"] == [
+        ("ok", "warning"),
+        ("warning", "ok"),
+        ("ok", "warning"),
+    ]
+    assert [(old, new) for host, old, new in told(database, metric) if host == "b"] == [
+        ("ok", "warning"),
+        ("warning", "ok"),
+    ]
+    assert series_states(database, metric) == {"a": "warning", "b": "ok"}
+
+
+def test_set_metric_threshold__judges_the_newest_value_of_each_series(
+    database: Database, metric: str
+) -> None:
+    record_for(database, metric, "a", 10, 50)
+    record_for(database, metric, "b", 70, 5)
+
+    for limits in ((40, 60), (1, 2), (60, 70)):
+        database.execute("select set_metric_threshold(%s, %s, %s)", (metric, *limits))
+
+    assert sorted(told(database, metric)) == [
+        ("a", "critical", "ok"),
+        ("a", "ok", "warning"),
+        ("a", "warning", "critical"),
+        ("b", "critical", "ok"),
+        ("b", "ok", "critical"),
+    ]
+    assert threshold_state(database, metric) == "ok"
+
+
+def test_delete_metric_threshold__forgets_the_states_of_its_series(database: Database, metric: str) -> None:
+    database.execute("select set_metric_threshold(%s, 80)", (metric,))
+    record_for(database, metric, "a", 99)
+
+    database.execute("select delete_metric_threshold(%s)", (metric,))
+
+    assert series_states(database, metric) == {"a": None}
+    left = database.execute("select from private.metric_states where metric = %s", (metric,)).fetchall()
+    assert left == []
+
+
+def test_series_without_values__has_no_state_any_more(database: Database, metric: str) -> None:
+    database.execute("select set_metric_threshold(%s, 80, 95)", (metric,))
+    record_for(database, metric, "gone", 99)
+    record_for(database, metric, "there", 85)
+    record_for(database, metric, "fine", 1)
+
+    database.execute(
+        "delete from system_metrics where metric = %s and labels ->> 'host' in ('gone', 'fine')", (metric,)
+    )
+
+    assert told(database, metric) == [
+        ("gone", "ok", "critical"),
+        ("there", "ok", "warning"),
+        ("gone", "critical", "ok"),
+    ]
+    assert threshold_state(database, metric) == "warning"
+    (event,) = database.execute(
+        "select data -> 'is_gone' from system_events where data ->> 'metric' = %s and severity = 'info'",
+        (metric,),
+    ).fetchall()
+    assert event == (True,)
+
+
+def test_series_with_values_left__keeps_its_state(database: Database, metric: str) -> None:
+    database.execute("select set_metric_threshold(%s, 80)", (metric,))
+    record_for(database, metric, "a", 90, 99)
+
+    database.execute("delete from system_metrics where metric = %s and value = 90", (metric,))
+
+    assert told(database, metric) == [("a", "ok", "warning")]
+    assert threshold_state(database, metric) == "warning"
+
+
+def test_threshold__of_series_recorded_by_many_sessions_at_once_tells_each_once(
+    target: Target, database: Database, metric: str
+) -> None:
+    database.execute("select set_metric_threshold(%s, 80, 95)", (metric,))
+    hosts = {"a": 99, "b": 85, "c": 10}
+
+    def keep_recording(turn: int) -> None:
+        ordered = sorted(hosts, reverse=turn % 2 == 0)
+        with closing(target.connect()) as session:
+            for _ in range(10):
+                for host in ordered:
+                    record_for(session, metric, host, hosts[host])
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(keep_recording, range(6)))
+
+    assert sorted(told(database, metric)) == [("a", "ok", "critical"), ("b", "ok", "warning")]
+    assert threshold_state(database, metric) == "critical"
+    assert series_states(database, metric) == {"a": "critical", "b": "warning", "c": "ok"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "argument"),
     [

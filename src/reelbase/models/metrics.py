@@ -53,7 +53,7 @@ class ThresholdState(OpenEnum):
 
 
 class MetricThreshold(Model):
-    """The limits of a metric, and since when it is in which state.
+    """The limits of a metric, and since when it is in which state: the worst one of its series.
 
     `direction` is `above` or `below`: from `warning` or `critical` on in that direction, the state is that.
     """
