@@ -164,7 +164,11 @@ begin
         from jsonb_array_elements(accesses) with ordinality as item (value, place)
         order by item.place
     );
-    perform private.locked_job(owner.job_id)
+    -- The lock is for the jobs' events. Without them, accesses of one job do not wait for each other.
+    perform case
+        when private.setting('log_url_accesses_as_events') = 'false' then private.visible_job(owner.job_id)
+        else private.locked_job(owner.job_id)
+    end
     from (select distinct job_id from unnest(given) where job_id is not null order by job_id) as owner;
     insert into public.url_access_logs (
         id, job_id, url, client_ip, user_agent, referrer, country, status_code,
@@ -193,6 +197,10 @@ exception
         perform private.refuse_arguments(
             private.rows_problems('public.url_access_logs', accesses, properties, prefix), sqlerrm
         );
+    -- A job that was seen and is gone.
+    when foreign_key_violation then
+        perform private.visible_job(item.job_id) from unnest(given) as item order by item.job_id;
+        raise;
 end;
 $$;
 comment on function private.insert_url_accesses is 'Insert a JSON array of accesses in one statement.';

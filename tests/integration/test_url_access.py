@@ -257,6 +257,48 @@ async def test_no_deadlock__between_lists_of_opposite_orders(target: Target, ser
         assert [waiting.result(20) for waiting in calls] == [(3,), (3,)]
 
 
+def no_events(session: Database) -> None:
+    session.execute("update private.settings set value = 'false' where name = 'log_url_accesses_as_events'")
+
+
+@pytest.mark.local_stack
+@pytest.mark.parametrize("as_events", [True, False])
+def test_access__holds_up_the_next_of_its_job_only_if_it_is_an_event(
+    own_target: Target, as_events: bool
+) -> None:
+    log = "select from log_url_access(%s, 'x')"
+    with own_target.connect() as first, own_target.connect() as second:
+        job_id = first.execute("select id from create_job('mp4', 64, 64)").fetchone()
+        if not as_events:
+            no_events(first)
+        second.execute("set lock_timeout = '200ms'")
+        with first.transaction():
+            first.execute(log, job_id)
+            if as_events:
+                with pytest.raises(psycopg.errors.LockNotAvailable):
+                    second.execute(log, job_id)
+            else:
+                second.execute(log, job_id)
+        stored = first.execute("select count(*) from url_access_logs").fetchone()
+
+    assert stored == (1 if as_events else 2,)
+
+
+@pytest.mark.local_stack
+async def test_access__that_is_no_event_of_a_job_that_goes_meanwhile_is_not_found(own_target: Target) -> None:
+    log = "select from log_url_access(%s, 'x')"
+    with own_target.connect() as first, own_target.connect() as second, ThreadPoolExecutor(1) as thread:
+        job_id = first.execute("select id from create_job('mp4', 64, 64)").fetchone()
+        no_events(first)
+        with first.transaction():
+            first.execute("delete from jobs where id = %s", job_id)
+            logged = thread.submit(lambda: second.execute(log, job_id))
+            await eventually(partial(waits_for_a_lock, own_target, second.info.backend_pid))
+
+        with pytest.raises(psycopg.Error, match="There is no job"):
+            logged.result(20)
+
+
 # What is kept of an address
 
 
