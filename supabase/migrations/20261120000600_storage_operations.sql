@@ -64,6 +64,74 @@ create policy "Who sees a job sees its storage operations; backends see all" on 
         or job_id = (select jobs.id from public.jobs where jobs.id = storage_operations.job_id)
     );
 
+-- What is stored ------------------------------------------------------------------------------
+
+-- The log is not the place to ask: its rows go with their jobs and by retention, and the objects stay.
+create table private.stored_objects (
+    bucket text not null,
+    key text not null,
+    is_stored boolean not null,
+    file_size bigint,
+    changed_at timestamptz not null,
+    operation_id uuid not null,
+    primary key (bucket, key)
+);
+alter table private.stored_objects enable row level security;
+comment on table private.stored_objects is
+    'The last thing done to each object, of uploads and deletes that succeeded. It outlives the log and the jobs.';
+comment on column private.stored_objects.is_stored is
+    'False of an object that was deleted: it stays for a day, for an upload before it may be logged or committed after it.';
+comment on column private.stored_objects.changed_at is 'When the operation was logged that it was changed by.';
+create index stored_objects_held on private.stored_objects (bucket, changed_at) include (file_size) where is_stored;
+create index stored_objects_deleted on private.stored_objects (changed_at) where not is_stored;
+grant select on private.stored_objects to authenticated, service_role;
+create policy "Backends see what is stored" on private.stored_objects
+    for select to authenticated using ((select private.is_service()));
+
+-- Keep what is stored. Objects are written in the order of their keys, so of two statements about the same ones, one waits
+-- for the other, and never both. Definer: who may log need not be allowed to write what is stored.
+create function private.storage_operations_keep_stored()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    deleted bigint;
+begin
+    insert into private.stored_objects as kept (bucket, key, is_stored, file_size, changed_at, operation_id)
+    select distinct on (done.bucket, done.key)
+        done.bucket, done.key, done.operation = 'upload',
+        case when done.operation = 'upload' then done.file_size end, done.created_at, done.id
+    from added as done
+    where done.success and done.operation in ('upload', 'delete')
+    order by done.bucket, done.key, done.created_at desc, done.id desc
+    on conflict on constraint stored_objects_pkey do update set
+        is_stored = excluded.is_stored,
+        file_size = excluded.file_size,
+        changed_at = excluded.changed_at,
+        operation_id = excluded.operation_id
+    where (excluded.changed_at, excluded.operation_id) > (kept.changed_at, kept.operation_id);
+    select count(*) into deleted from added as done where done.success and done.operation = 'delete';
+    if deleted > 0 then
+        -- Twice as many as come, so that they do not pile up; those that somebody else removes are left to them.
+        delete from private.stored_objects as objects where (objects.bucket, objects.key) in (
+            select past.bucket, past.key from private.stored_objects as past
+            where not past.is_stored and past.changed_at < now() - interval '1 day'
+            order by past.changed_at
+            limit 2 * deleted
+            for update skip locked
+        );
+    end if;
+    return null;
+end;
+$$;
+comment on function private.storage_operations_keep_stored is 'Trigger: keeps what is stored.';
+
+create trigger a_keep_stored after insert on public.storage_operations
+    referencing new table as added
+    for each statement execute function private.storage_operations_keep_stored();
+
 -- Logging -----------------------------------------------------------------------------------
 
 -- Insert operations, given as a JSON array, in one statement; returns a row for each, in the array's order. One whose
@@ -397,12 +465,75 @@ create type public.storage_bucket_usage as (
     stored_bytes numeric,
     last_operation_at timestamptz
 );
-comment on type public.storage_bucket_usage is 'What was moved into and out of a bucket by operations that succeeded, and what of it is left.';
+comment on type public.storage_bucket_usage is 'What was moved into and out of a bucket by operations that succeeded, and what it holds.';
 
--- What each bucket got, gave and still holds, by the log of the time range, by default since ever; the fullest first. An
--- object is held when the last thing done to its key, of uploads and deletes, was an upload: one uploaded twice counts
--- once, with its last size, and a delete takes it away whether or not it knew the size. Deleted bytes are those of deletes
--- that knew it.
+-- The report itself. Definer: row-level security would ask of each row whether the caller may see it; so it asks for itself
+-- who is calling.
+create function private.storage_usage_by_bucket(bucket text, from_time timestamptz, to_time timestamptz)
+returns setof public.storage_bucket_usage
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+    perform private.require_service();
+    return query execute $query$
+        with moved as (
+            select
+                done.bucket,
+                count(*) filter (where done.operation = 'upload') as uploads,
+                sum(done.file_size) filter (where done.operation = 'upload') as uploaded,
+                count(*) filter (where done.operation = 'download') as downloads,
+                sum(done.file_size) filter (where done.operation = 'download') as downloaded,
+                count(*) filter (where done.operation = 'delete') as deletes,
+                sum(done.file_size) filter (where done.operation = 'delete') as deleted,
+                max(done.created_at) as last_at
+            from public.storage_operations as done
+            where done.success
+                and ($1 is null or done.bucket = $1)
+                and done.created_at >= $2
+                and done.created_at < $3
+            group by done.bucket
+        ),
+        held as (
+            select
+                objects.bucket,
+                count(*) as objects,
+                sum(objects.file_size) as bytes,
+                max(objects.changed_at) as last_at
+            from private.stored_objects as objects
+            where objects.is_stored
+                and ($1 is null or objects.bucket = $1)
+                and objects.changed_at >= $2
+                and objects.changed_at < $3
+            group by objects.bucket
+        )
+        select
+            bucket,
+            coalesce(moved.uploads, 0),
+            coalesce(moved.uploaded, 0),
+            coalesce(moved.downloads, 0),
+            coalesce(moved.downloaded, 0),
+            coalesce(moved.deletes, 0),
+            coalesce(moved.deleted, 0),
+            coalesce(held.objects, 0),
+            coalesce(held.bytes, 0) as held_bytes,
+            greatest(moved.last_at, held.last_at)
+        from moved full join held using (bucket)
+        order by held_bytes desc, bucket
+    $query$
+    using bucket, from_time, to_time;
+end;
+$$;
+comment on function private.storage_usage_by_bucket is 'What each bucket got, gave and still holds.';
+grant execute on function private.storage_usage_by_bucket to authenticated, service_role;
+
+-- What each bucket got and gave by the log of the time range, by default of all of it, and what it holds of what was
+-- uploaded last in that time, by default ever; the fullest first. An object is held when the last thing done to its key, of
+-- uploads and deletes, was an upload: one uploaded twice counts once, with its last size, and a delete takes it away whether
+-- or not it knew the size. What is held does not depend on the log, which goes by retention and with its jobs. Deleted
+-- bytes are those of deletes that knew it.
 create function public.get_storage_usage_by_bucket(
     bucket text default null,
     from_time timestamptz default null,
@@ -418,39 +549,7 @@ declare
 begin
     perform private.require_service();
     span := private.log_range(null, from_time, to_time);
-    return query execute $query$
-        with done as (
-            select
-                operations.bucket,
-                operations.operation,
-                operations.file_size,
-                operations.created_at,
-                operations.operation = 'upload' and row_number() over (
-                    partition by operations.bucket, operations.key, operations.operation in ('upload', 'delete')
-                    order by operations.created_at desc, operations.id desc
-                ) = 1 as is_held
-            from public.storage_operations as operations
-            where operations.success
-                and ($1 is null or operations.bucket = $1)
-                and operations.created_at >= $2
-                and operations.created_at < $3
-        )
-        select
-            done.bucket,
-            count(*) filter (where operation = 'upload'),
-            coalesce(sum(file_size) filter (where operation = 'upload'), 0),
-            count(*) filter (where operation = 'download'),
-            coalesce(sum(file_size) filter (where operation = 'download'), 0),
-            count(*) filter (where operation = 'delete'),
-            coalesce(sum(file_size) filter (where operation = 'delete'), 0),
-            count(*) filter (where is_held),
-            coalesce(sum(file_size) filter (where is_held), 0) as held_bytes,
-            max(created_at)
-        from done
-        group by done.bucket
-        order by held_bytes desc, done.bucket
-    $query$
-    using bucket, span.from_time, span.to_time;
+    return query select * from private.storage_usage_by_bucket(bucket, span.from_time, span.to_time);
 end;
 $$;
 comment on function public.get_storage_usage_by_bucket is 'What each bucket got, gave and still holds. Backends only.';

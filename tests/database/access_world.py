@@ -33,6 +33,7 @@ _EMPTY = """
     delete from public.jobs;
     delete from public.job_stats_hourly;
     delete from public.storage_operations;
+    delete from private.stored_objects;
     delete from public.system_metrics;
     delete from public.metric_thresholds;
     delete from public.system_events;

@@ -562,6 +562,120 @@ def test_usage__counts_what_is_left_by_the_last_thing_done(target: Target) -> No
     ]
 
 
+def stored(target: Target, here: str) -> tuple[int, int]:
+    """Objects and bytes that a bucket holds."""
+    found = call(target, "get_storage_usage_by_bucket", bucket=here)
+    return sum(row["stored_objects"] for row in found), sum(row["stored_bytes"] for row in found)
+
+
+def test_usage__knows_what_is_stored_after_its_job_and_its_log_are_gone(
+    target: Target, job: Job, database: Database
+) -> None:
+    here = bucket()
+    of_job: Row = {"bucket": here, "job_id": str(job.id), "operation": "upload", "file_size": 1000}
+    of_none: Row = {"bucket": here, "operation": "upload", "file_size": 10}
+    call(
+        target,
+        "log_storage_operations",
+        operations=[{**of_job, "key": "v.mp4"}, {**of_job, "key": "w.mp4"}, {**of_none, "key": "x.mp4"}],
+    )
+
+    database.execute("delete from jobs where id = %s", (job.id,))
+    database.execute("delete from storage_operations where bucket = %s", (here,))
+
+    assert stored(target, here) == (3, 2010)
+    (row,) = call(target, "get_storage_usage_by_bucket", bucket=here)
+    assert row["last_operation_at"] is not None
+    assert here in [row["bucket"] for row in call(target, "get_storage_usage_by_bucket")]
+
+    call(target, "log_storage_operation", operation="delete", bucket=here, key="v.mp4")
+    call(target, "log_storage_operation", operation="upload", bucket=here, key="x.mp4", file_size=30)
+
+    assert stored(target, here) == (2, 1030)
+
+
+def test_usage__of_a_time_has_the_objects_last_uploaded_then(target: Target, database: Database) -> None:
+    here = bucket()
+    now = datetime.now(UTC)
+    for key, days, operation in (
+        ("a", 3, "upload"),
+        ("a", 1, "upload"),
+        ("b", 3, "upload"),
+        ("b", 1, "delete"),
+        ("c", 3, "upload"),
+    ):
+        database.execute(
+            "insert into storage_operations (operation, bucket, key, file_size, created_at) "
+            "values (%s, %s, %s, 5, %s)",
+            (operation, here, key, now - timedelta(days=days)),
+        )
+
+    (past,) = call(target, "get_storage_usage_by_bucket", bucket=here, to_time=now - timedelta(days=2))
+    (lately,) = call(target, "get_storage_usage_by_bucket", bucket=here, from_time=now - timedelta(days=2))
+
+    assert (past["uploaded_objects"], past["stored_objects"]) == (3, 1)
+    assert (lately["uploaded_objects"], lately["deleted_objects"], lately["stored_objects"]) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("first", ["upload", "delete"])
+async def test_usage__of_an_object_that_two_sessions_change_at_once_goes_by_the_last(
+    target: Target, first: str
+) -> None:
+    here = bucket()
+    log = "select from log_storage_operation(%s, %s, 'v.mp4', file_size => 7)"
+    with target.connect() as one, target.connect() as other, ThreadPoolExecutor(1) as thread:
+        with one.transaction():
+            one.execute(log, (first, here))
+            last = {"upload": "delete", "delete": "upload"}[first]
+            logged = thread.submit(lambda: other.execute(log, (last, here)))
+            await eventually(partial(waits_for_a_lock, target, other.info.backend_pid))
+        logged.result(20)
+
+    assert stored(target, here) == {"upload": (0, 0), "delete": (1, 7)}[first]
+
+
+def test_usage__is_not_changed_by_what_is_logged_late(target: Target, database: Database) -> None:
+    here = bucket()
+    log = (
+        "insert into storage_operations (operation, bucket, key, file_size, created_at) "
+        "values (%s, %s, %s, 5, now() - %s * interval '1 minute')"
+    )
+    for operation, key, minutes in (
+        ("upload", "a", 1),
+        ("delete", "a", 2),
+        ("delete", "b", 1),
+        ("upload", "b", 2),
+    ):
+        database.execute(log, (operation, here, key, minutes))
+
+    assert stored(target, here) == (1, 5)
+
+
+@pytest.mark.local_stack
+def test_stored_objects__forget_in_time_what_was_deleted(own_target: Target) -> None:
+    with own_target.connect() as session:
+        session.execute(
+            "insert into storage_operations (operation, bucket, key, created_at) "
+            "select 'delete', 'old', n, now() - interval '2 days' from generate_series(1, 10) as n"
+        )
+        session.execute("select from log_storage_operation('upload', 'new', 'a')")
+        for number in range(8):
+            session.execute("select from log_storage_operation('delete', 'new', %s::text)", (number,))
+
+        left = session.execute(
+            "select bucket, count(*) from private.stored_objects group by 1 order by 1"
+        ).fetchall()
+
+    assert left == [("new", 9)]
+
+
+@pytest.mark.parametrize("role", ["anon", "authenticated", "service_role"])
+@pytest.mark.parametrize("verb", ["insert", "update", "delete", "truncate"])
+def test_stored_objects__are_written_by_nobody(database: Database, role: str, verb: str) -> None:
+    row = database.execute("select has_table_privilege(%s, 'private.stored_objects', %s)", (role, verb))
+    assert row.fetchone() == (False,)
+
+
 def test_reports__cover_the_time_they_are_asked_for(target: Target, database: Database) -> None:
     here = bucket()
     now = datetime.now(UTC)

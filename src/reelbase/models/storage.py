@@ -70,7 +70,7 @@ class StorageStatistics(Model):
 
 
 class StorageBucketUsage(Model):
-    """What was moved into and out of a bucket by operations that succeeded, and what of it is left."""
+    """What was moved into and out of a bucket by operations that succeeded, and what it holds."""
 
     bucket: str
     uploaded_objects: int

@@ -130,7 +130,10 @@ class Storage(Service[M]):
         from_time: datetime | None = None,
         to_time: datetime | None = None,
     ) -> Call[list[StorageBucketUsage]]:
-        """What each bucket got, gave and still holds by the log, the fullest first."""
+        """What each bucket got and gave by the log, and still holds, the fullest first.
+
+        With times: of what it holds that which was last uploaded then.
+        """
         return Call(
             "get_storage_usage_by_bucket",
             {"bucket": bucket, "from_time": from_time, "to_time": to_time},
