@@ -67,20 +67,25 @@ stable
 set search_path = ''
 as $$
 declare
+    span record;
     place record;
     rows public.system_events[];
     last public.system_events;
 begin
     perform private.require_service();
     perform private.require_range('page_size', page_size, 1, 500);
+    if severity not in ('info', 'warning', 'critical') then
+        perform private.refuse_argument('severity', 'must be info, warning or critical');
+    end if;
+    span := private.log_range(null, from_time, to_time);
     place := private.cursor_place('system_events', get_system_events.cursor, 'timestamptz', 'bigint');
     rows := array(
         select events
         from public.system_events as events
         where (get_system_events.type is null or events.type = get_system_events.type)
             and (get_system_events.severity is null or events.severity = get_system_events.severity)
-            and (get_system_events.from_time is null or events.created_at >= get_system_events.from_time)
-            and (get_system_events.to_time is null or events.created_at < get_system_events.to_time)
+            and events.created_at >= span.from_time
+            and events.created_at < span.to_time
             and (
                 get_system_events.cursor is null
                 or (events.created_at, events.id) < (place.value::timestamptz, place.id::bigint)
@@ -397,6 +402,9 @@ begin
     end if;
     perform private.require_moment('from_time', get_metric_series.from_time);
     perform private.require_moment('to_time', get_metric_series.to_time);
+    if get_metric_series.from_time >= get_metric_series.to_time then
+        perform private.refuse_argument('from_time', 'must be earlier than to_time');
+    end if;
     -- Months differ in length.
     if bucket is null or bucket not between interval '1 second' and interval '366 days'
         or extract(year from bucket) <> 0 or extract(month from bucket) <> 0

@@ -342,6 +342,8 @@ def test_get_metric_series__is_of_the_last_hour_unless_told_otherwise(target: Ta
         ({"bucket": "3 seconds"}, "bucket"),
         ({"from_time": "-infinity"}, "from_time"),
         ({"to_time": "infinity"}, "to_time"),
+        ({"from_time": "2026-01-02T00:00:00Z", "to_time": "2026-01-01T00:00:00Z"}, "from_time"),
+        ({"from_time": "2026-01-01T00:00:00Z", "to_time": "2026-01-01T00:00:00Z"}, "from_time"),
     ],
 )
 def test_get_metric_series__names_what_is_wrong(
@@ -846,6 +848,21 @@ def test_get_system_events__filters(target: Target, database: Database) -> None:
     assert found(severity="critical") == [second["id"]]
     assert found(from_time=second["created_at"]) == [second["id"]]
     assert found(to_time=second["created_at"]) == [first["id"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "argument"),
+    [
+        ({"severity": "bogus"}, "severity"),
+        ({"from_time": "2026-01-02T00:00:00Z", "to_time": "2026-01-01T00:00:00Z"}, "from_time"),
+        ({"from_time": "-infinity"}, "from_time"),
+        ({"to_time": "infinity"}, "to_time"),
+    ],
+)
+def test_get_system_events__names_what_is_wrong(
+    target: Target, arguments: dict[str, Any], argument: str
+) -> None:
+    assert problems(call(target, "service_key", "get_system_events", **arguments)) == [argument]
 
 
 @pytest.mark.parametrize(
