@@ -548,7 +548,8 @@ $$;
 comment on function public.update_element_status is 'Record how far a worker is with an element. Backends only.';
 grant execute on function public.update_element_status to authenticated, service_role;
 
--- Put the elements of a job that waits in another order: all of them, each once.
+-- Put the elements of a job that waits in another order: all of them, each once. A refusal names the first hundred
+-- problems.
 create function public.reorder_elements(job_id uuid, element_ids uuid[])
 returns setof public.elements
 language plpgsql
@@ -558,6 +559,9 @@ declare
     job public.jobs := private.locked_job(job_id);
     problems jsonb;
 begin
+    if cardinality(element_ids) > 10000 then
+        perform private.refuse_argument('element_ids', 'must have at most 10000 elements');
+    end if;
     select jsonb_agg(problem order by place) into problems from (
         select
             place,
@@ -568,15 +572,21 @@ begin
                     else 'stands there twice'
                 end
             ) as problem
-        from unnest(element_ids) with ordinality as given (id, place)
+        from (
+            select id, place, row_number() over (partition by id order by place) as time
+            from unnest(element_ids) with ordinality as listed (id, place)
+        ) as given
         left join public.elements on elements.id = given.id and elements.job_id = reorder_elements.job_id
-        where elements.id is null or given.id = any (element_ids[:place - 1])
+        where elements.id is null or given.time > 1
         union all
         select
             cardinality(element_ids) + 1,
             jsonb_build_object('argument', 'element_ids', 'problem', format('lacks the element %s', elements.id))
         from public.elements
-        where elements.job_id = reorder_elements.job_id and (elements.id = any (element_ids)) is not true
+        where elements.job_id = reorder_elements.job_id
+            and not exists (select from unnest(element_ids) as listed (id) where listed.id = elements.id)
+        -- Who has more than so many to mend needs no list of all.
+        order by place limit 100
     ) as found_problems;
     if problems is not null then
         perform private.refuse_arguments(problems);

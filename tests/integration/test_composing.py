@@ -137,6 +137,34 @@ def test_reorder__names_what_is_missing_strange_or_twice(database: Session) -> N
     assert order(database, job_id) == ids
 
 
+@pytest.mark.parametrize(
+    ("count", "found"),
+    [
+        (10_001, {"element_ids": "must have at most 10000 elements"}),
+        (10_000, {f"element_ids[{place}]": "stands there twice" for place in range(1, 101)}),
+    ],
+)
+def test_reorder__of_far_too_many_is_refused_in_short(
+    database: Session, count: int, found: dict[str, str]
+) -> None:
+    job_id, (element_id,) = composed(database, 1)
+    database.execute("set statement_timeout = '3s'")
+
+    with refused("invalid_argument") as refusal:
+        rows(database, "reorder_elements", job_id=job_id, element_ids=[element_id] * count)
+
+    assert refusal.problems == found
+
+
+def test_reorder__names_a_hundred_that_are_missing(database: Session) -> None:
+    job_id, _ = composed(database, 120)
+
+    with refused("invalid_argument") as refusal:
+        rows(database, "reorder_elements", job_id=job_id, element_ids=[])
+
+    assert len(refusal.details["problems"]) == 100
+
+
 def test_delete__removes_one_and_tells(database: Session) -> None:
     job_id, ids = composed(database, 3)
 
