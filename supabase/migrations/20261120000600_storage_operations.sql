@@ -331,6 +331,35 @@ $$;
 comment on function private.storage_operations_page is 'A page of storage operations, newest first.';
 grant execute on function private.storage_operations_page to anon, authenticated, service_role;
 
+-- The same for backends, who see all. Definer, because below a policy Postgres looks no operation up in an index:
+-- comparing an enum might tell of rows that the policy hides.
+create function private.all_storage_operations_page(
+    list text,
+    job_id uuid,
+    operation public.storage_operation,
+    bucket text,
+    success boolean,
+    from_time timestamptz,
+    to_time timestamptz,
+    page_size integer,
+    cursor text
+)
+returns public.storage_operation_page
+language plpgsql
+stable
+security definer
+set search_path = ''
+as $$
+begin
+    perform private.require_service();
+    return private.storage_operations_page(
+        list, job_id, operation, bucket, success, from_time, to_time, page_size, cursor
+    );
+end;
+$$;
+comment on function private.all_storage_operations_page is 'A page of all storage operations, for backends.';
+grant execute on function private.all_storage_operations_page to authenticated, service_role;
+
 -- The operations of a job that the caller may see, or, for backends, of all; newest first, a page at a time.
 create function public.get_storage_operations(
     job_id uuid default null,
@@ -353,6 +382,11 @@ begin
     elsif not private.is_service() then
         -- Else every operation there is would be asked whether its job is the caller's.
         perform private.refuse_argument('job_id', 'is required of everyone but backends');
+    end if;
+    if private.is_service() then
+        return private.all_storage_operations_page(
+            'storage_operations', job_id, operation, bucket, success, from_time, to_time, page_size, cursor
+        );
     end if;
     return private.storage_operations_page(
         'storage_operations', job_id, operation, bucket, success, from_time, to_time, page_size, cursor
@@ -378,7 +412,7 @@ set search_path = ''
 as $$
 begin
     perform private.require_service();
-    return private.storage_operations_page(
+    return private.all_storage_operations_page(
         'failed_storage_operations', null, operation, bucket, false, from_time, to_time, page_size, cursor
     );
 end;
