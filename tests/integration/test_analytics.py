@@ -969,6 +969,178 @@ def test_processing_metrics__are_those_of_steps_that_ended_in_the_range(own: Ses
     assert rows(own, "get_processing_metrics", to_time=BEGIN - HOUR) == []
 
 
+def sum_hours(session: Session) -> None:
+    """Sum the hours that can be."""
+    while refresh(session)["more"]:
+        pass
+
+
+def summed_steps(session: Session) -> int:
+    return int(
+        one(session, "select coalesce(sum(completed), 0) as sum from private.step_stats_hourly")["sum"]
+    )
+
+
+def add_random_steps(session: Session, job: dict[str, Any], first: int, count: int, since: datetime) -> None:
+    """Steps of two days."""
+    dice = random.Random(first)  # noqa: S311
+    for order in range(first, first + count):
+        add_step(
+            session,
+            job,
+            order,
+            dice.choice(["download", "encoding"]),
+            since + dice.random() * 48 * HOUR,
+            dice.randrange(20, 10**6),
+            success=dice.random() < 0.7,
+            cpu_usage=dice.choice([None, dice.randrange(400)]),
+            memory_usage=dice.randrange(10**9),
+        )
+
+
+EXACT = (
+    "step",
+    "completed",
+    "failures",
+    "failure_rate",
+    "mean_duration_ms",
+    "mean_cpu_usage",
+    "peak_memory_usage",
+)
+
+
+def assert_same_figures(found: list[dict[str, Any]], exact: list[dict[str, Any]]) -> None:
+    assert [{name: step[name] for name in EXACT} for step in found] == [
+        {name: step[name] for name in EXACT} for step in exact
+    ]
+
+
+@pytest.mark.local_stack
+def test_processing_metrics__are_the_same_when_hours_are_summed(own: Session) -> None:
+    since = datetime.now(UTC) - timedelta(days=3)
+    add_random_steps(own, new_job(own), 0, 500, since)
+    ranges = [
+        {},
+        {"from_time": since + 7.3 * HOUR, "to_time": since + 31.7 * HOUR},
+        {"from_time": since + 7.3 * HOUR, "to_time": since + 7.8 * HOUR},
+    ]
+    exact = [rows(own, "get_processing_metrics", **span) for span in ranges]
+    view = selected(own, "select * from step_performance order by step")
+
+    sum_hours(own)
+
+    assert summed_steps(own) == 500
+    found = [rows(own, "get_processing_metrics", **span) for span in ranges]
+    for before, after in zip(exact, found, strict=True):
+        assert before
+        assert_same_figures(after, before)
+    # Of many a percentile lies near the values beside it; of few in half an hour, nothing is summed.
+    for before, after in zip(exact[0], found[0], strict=True):
+        for name in ("p50_duration_ms", "p95_duration_ms"):
+            assert 1 / 1.2 < after[name] / before[name] < 1.2
+    assert found[2] == exact[2]
+    assert_same_figures(selected(own, "select * from step_performance order by step"), view)
+
+
+@pytest.mark.local_stack
+def test_processing_metrics__count_steps_of_summed_hours_after_their_job(own: Session) -> None:
+    job = new_job(own)
+    add_random_steps(own, job, 0, 50, datetime.now(UTC) - timedelta(days=3))
+    exact = rows(own, "get_processing_metrics")
+    sum_hours(own)
+
+    own.execute("delete from jobs where id = %s", (job["id"],))
+
+    assert_same_figures(rows(own, "get_processing_metrics"), exact)
+
+
+@pytest.mark.local_stack
+def test_steps__written_down_after_their_hour_was_summed_are_added_to_it(own: Session) -> None:
+    job, since = new_job(own), datetime.now(UTC) - timedelta(days=3)
+    add_random_steps(own, job, 0, 50, since)
+    sum_hours(own)
+
+    add_random_steps(own, job, 100, 50, since)
+    own.execute(
+        """
+        insert into processing_timeline (job_id, step, step_order, started_at)
+        values (%s, 'upload', 200, now() - interval '1 day')
+        """,
+        (job["id"],),
+    )
+    own.execute(
+        """
+        update processing_timeline set success = true, completed_at = started_at + interval '1 minute'
+        where step_order = 200
+        """
+    )
+    own.execute("update processing_timeline set details = '{}' where false")
+
+    found = rows(own, "get_processing_metrics")
+    own.execute("truncate private.step_stats_hourly")
+    own.execute("update private.hourly_sums set summed_until = '-infinity'")
+    assert_same_figures(found, rows(own, "get_processing_metrics"))
+    assert sum(step["completed"] for step in found) == 101
+
+
+@pytest.mark.local_stack
+def test_hours__are_summed_when_every_transaction_of_before_has_ended(
+    own: Session, own_target: Target
+) -> None:
+    job = new_job(own)
+    add_random_steps(own, job, 0, 50, datetime.now(UTC) - timedelta(days=3))
+
+    with own_target.connect() as other:
+        with other.transaction():
+            other.execute("select pg_current_xact_id()")
+            sum_hours(own)
+            assert summed_steps(own) == 0
+        sum_hours(own)
+
+    assert summed_steps(own) == 50
+
+
+@pytest.mark.local_stack
+def test_hours__wait_for_nobody_who_writes_down_a_step_late(own: Session, own_target: Target) -> None:
+    job, since = new_job(own), datetime.now(UTC) - timedelta(days=3)
+    add_random_steps(own, job, 0, 50, since)
+
+    with own_target.connect() as other:
+        with other.transaction():
+            add_random_steps(other, job, 100, 7, since)
+            own.execute("set lock_timeout = '200ms'")
+            sum_hours(own)
+            assert summed_steps(own) == 0
+        sum_hours(own)
+
+    assert summed_steps(own) == 57
+    assert sum(step["completed"] for step in rows(own, "get_processing_metrics")) == 57
+
+
+@pytest.mark.local_stack
+def test_hours__are_summed_some_at_a_time(own: Session) -> None:
+    add_random_steps(own, new_job(own), 0, 100, datetime.now(UTC) - timedelta(days=3))
+    exact = rows(own, "get_processing_metrics")
+    counts = []
+
+    while refresh(own, max_events=30)["more"]:
+        counts.append(summed_steps(own))
+        assert_same_figures(rows(own, "get_processing_metrics"), exact)
+
+    assert len(counts) > 1
+    assert summed_steps(own) == 100
+
+
+@pytest.mark.local_stack
+def test_hours__of_a_database_restored_into_a_younger_cluster_are_summed(own: Session) -> None:
+    add_random_steps(own, new_job(own), 0, 5, datetime.now(UTC) - timedelta(days=3))
+    own.execute("update private.hourly_sums set due_until = now(), due_xid = '9000000000000'")
+
+    sum_hours(own)
+
+    assert summed_steps(own) == 5
+
+
 @pytest.mark.local_stack
 def test_system_stats__tell_how_the_platform_stands(own: Session) -> None:
     later = datetime.now(UTC) + HOUR
@@ -1192,7 +1364,14 @@ def test_report__is_for_backends(database: Session, job: dict[str, Any], functio
 
 @pytest.mark.parametrize("role", ["anon", "authenticated", "service_role"])
 @pytest.mark.parametrize(
-    "table", ["public.job_stats_hourly", "private.job_stats_cursor", "private.set_aside_facts"]
+    "table",
+    [
+        "public.job_stats_hourly",
+        "private.job_stats_cursor",
+        "private.set_aside_facts",
+        "private.hourly_sums",
+        "private.step_stats_hourly",
+    ],
 )
 @pytest.mark.parametrize("verb", ["insert", "update", "delete", "truncate"])
 def test_summary__can_be_written_by_nobody(database: Session, table: str, role: str, verb: str) -> None:
