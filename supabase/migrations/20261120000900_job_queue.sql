@@ -399,11 +399,11 @@ declare
     level integer := 1001;
     room integer := max_jobs;
     running jsonb;
-    busy uuid[] := '{}';
+    busy uuid[] := array[]::uuid[];
     users uuid[];
     reach integer;
     line private.waiting_job[];
-    seen integer;
+    seen bigint;
     chosen uuid[];
     taken uuid[];
     passed uuid[];
