@@ -307,7 +307,7 @@ class AsyncReelbase(_Client[Async]):
 
         Sent at the end of the block, unless it raises. Needs no connection to the database.
         """
-        return AsyncBatch(self._carry)
+        return AsyncBatch(self._carry, self._committed())
 
     def pool_stats(self) -> "PoolStats":
         """Connections that transactions have, and what became of transactions so far."""
@@ -317,14 +317,20 @@ class AsyncReelbase(_Client[Async]):
         from reelbase.transactions.identity import Speaker  # noqa: PLC0415  # needs the extra
 
         # Token and calls of one identity: of another's, the database would be told the wrong caller.
-        identity, cached = self._identity, self._cached
-
-        async def committed(done: "_Done", certain: bool) -> None:
-            if cached is not None:
-                await cached.invalidate(_changed_by(done, certain=certain))
-
+        identity = self._identity
         # Not `identity.token`: before the provider is asked, that is the key, and the key is its host's.
-        return Speaker(identity.fresh_async, self._carry, self._telemetry, committed)
+        return Speaker(identity.fresh_async, self._carry, self._telemetry, self._committed())
+
+    def _committed(self) -> Callable[[_Done, bool], Awaitable[None]] | None:
+        """What is told the calls of a transaction or batch that took effect: the cache, if there is one."""
+        cached = self._cached
+        if cached is None:
+            return None
+
+        async def committed(done: _Done, certain: bool) -> None:
+            await cached.invalidate(_changed_by(done, certain=certain))
+
+        return committed
 
     async def aclose(self) -> None:
         """Close all connections and streams. Harmless when done twice."""
@@ -430,7 +436,7 @@ class Reelbase(_Client[Sync]):
 
         Sent at the end of the block, unless it raises. Needs no connection to the database.
         """
-        return Batch(self._carry)
+        return Batch(self._carry, self._committed())
 
     def pool_stats(self) -> "PoolStats":
         """Connections that transactions have, and what became of transactions so far."""
@@ -440,13 +446,15 @@ class Reelbase(_Client[Sync]):
         from reelbase.transactions.identity import Speaker  # noqa: PLC0415  # needs the extra
 
         # Token and calls of one identity: of another's, the database would be told the wrong caller.
-        identity, cached = self._identity, self._cached
+        identity = self._identity
+        return Speaker(identity.fresh, self._carry, self._telemetry, self._committed())
 
-        def committed(done: "_Done", certain: bool) -> None:
-            if cached is not None:
-                cached.invalidate(_changed_by(done, certain=certain))
-
-        return Speaker(identity.fresh, self._carry, self._telemetry, committed)
+    def _committed(self) -> Callable[[_Done, bool], None] | None:
+        """What is told the calls of a transaction or batch that took effect: the cache, if there is one."""
+        cached = self._cached
+        if cached is None:
+            return None
+        return lambda done, certain: cached.invalidate(_changed_by(done, certain=certain))
 
     def close(self) -> None:
         """Close all connections, streams and the background thread. Harmless when done twice."""
@@ -521,7 +529,7 @@ def _who(url: str, identity: Identity) -> Callable[[], CacheIdentity]:
     return who
 
 
-def _changed_by(done: _Done, *, certain: bool = True) -> frozenset[str]:
+def _changed_by(done: _Done, *, certain: bool) -> frozenset[str]:
     if not certain:
         return frozenset().union(*(tags_of_unknown_outcome(call.changes) for call, _ in done))
     return frozenset().union(*(tags_of_write(call.changes, result) for call, result in done))

@@ -139,7 +139,7 @@ class Batch(_Batch):
     def __init__(
         self,
         carry: Callable[[Call[list[Any]]], list[Any]],
-        committed: Callable[[list[tuple[Call[Any], Any]]], None] | None = None,
+        committed: Callable[[list[tuple[Call[Any], Any]], bool], None] | None = None,
     ) -> None:
         super().__init__()
         self._carry_batch = carry
@@ -155,7 +155,7 @@ class Batch(_Batch):
             with self._running():
                 self._answers = self._carry_batch(call)
             if self._committed is not None:
-                self._committed(self._outcomes())
+                self._committed(self._outcomes(), True)
 
     def __enter__(self) -> Self:
         return self
@@ -174,7 +174,7 @@ class AsyncBatch(_Batch):
     def __init__(
         self,
         carry: Callable[[Call[list[Any]]], Awaitable[list[Any]]],
-        committed: Callable[[list[tuple[Call[Any], Any]]], Awaitable[None]] | None = None,
+        committed: Callable[[list[tuple[Call[Any], Any]], bool], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__()
         self._carry_batch = carry
@@ -190,7 +190,7 @@ class AsyncBatch(_Batch):
             with self._running():
                 self._answers = await self._carry_batch(call)
             if self._committed is not None:
-                await self._committed(self._outcomes())
+                await self._committed(self._outcomes(), True)
 
     async def __aenter__(self) -> Self:
         return self

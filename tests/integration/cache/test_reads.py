@@ -10,12 +10,24 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from reelbase import AsyncReelbase, Cache, Job, JobStatus, Lifetimes, NotFound, ProcessingStep, Reelbase
+from reelbase import (
+    AsyncReelbase,
+    Cache,
+    Job,
+    JobStatus,
+    Lifetimes,
+    NotFound,
+    ProcessingStep,
+    Reelbase,
+    StorageOperationType,
+)
 from reelbase.execution.call import Call
 from support import AnyClient, Target, done, eventually, text
 
 Connect = Callable[..., AnyClient]
 Counts = Callable[[AnyClient], Callable[[str], int]]
+Write = Callable[[Any], Any]
+Writing = Callable[[AnyClient, Write], Awaitable[Any]]
 
 LONG = Lifetimes(running=3600, lists=3600)
 
@@ -52,7 +64,19 @@ async def test_results__are_everybodys_own(connect: Connect) -> None:
     assert await done(client.elements.list(job.id)) == []
 
 
-async def test_ones_own_writes__are_seen_at_once(connect: Connect) -> None:
+async def alone(client: AnyClient, write: Write) -> Any:
+    return await done(write(client))
+
+
+async def in_a_batch(client: AnyClient, write: Write) -> Any:
+    batch = client.batch()
+    written = write(batch)
+    await done(batch.run())
+    return written.result()
+
+
+@pytest.mark.parametrize("write", [alone, in_a_batch])
+async def test_ones_own_writes__are_seen_at_once(connect: Connect, write: Writing) -> None:
     client = connect(Cache(lifetimes=LONG))
     job = await new_job(client)
     await done(client.jobs.get(job.id))
@@ -61,21 +85,26 @@ async def test_ones_own_writes__are_seen_at_once(connect: Connect) -> None:
     await done(client.timeline.get(job.id))
     before = await done(client.jobs.list(page_size=1))
 
-    element = await done(client.elements.add(job.id, text()))
+    element = await write(client, lambda to: to.elements.add(job.id, text()))
     assert await done(client.elements.list(job.id)) == [element]
 
-    claimed = await done(client.jobs.update_status(job.id, JobStatus.PROCESSING))
+    claimed = await write(client, lambda to: to.jobs.update_status(job.id, JobStatus.PROCESSING))
     assert await done(client.jobs.get(job.id)) == claimed
     assert (await done(client.jobs.get_with_details(job.id))).job == claimed
     assert await done(client.jobs.list(page_size=1)) != before
 
-    step = await done(client.timeline.start(job.id, ProcessingStep.UPLOAD))
+    step = await write(client, lambda to: to.timeline.start(job.id, ProcessingStep.UPLOAD))
     assert [row.id for row in await done(client.timeline.get(job.id))] == [step.id]
 
-    # The step's operation does not know the job; its result does.
-    await done(client.timeline.update_progress(step.id, 50))
+    # The operations do not name the job; their results do.
+    await write(client, lambda to: to.timeline.update_progress(step.id, 50))
     assert (await done(client.timeline.get(job.id)))[0].progress_percentage == 50
     assert (await done(client.jobs.get(job.id))).progress_percentage > 0
+    await done(client.jobs.get_with_details(job.id))
+    stored = await write(
+        client, lambda to: to.storage.log(StorageOperationType.UPLOAD, "bucket", "path", job_id=job.id)
+    )
+    assert (await done(client.jobs.get_with_details(job.id))).storage_operations == (stored,)
 
 
 async def test_jobs__live_as_long_as_their_status_lets_them(
