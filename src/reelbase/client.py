@@ -256,7 +256,9 @@ class AsyncReelbase(_Client[Async]):
         if self._cached is not None:
             self._cached = self._cached.speaking_as(run, _who(self._url, identity))
         elif self._cache is not None:
-            self._cached = AsyncCachedCarry(run, self._cache, _who(self._url, identity))
+            self._cached = AsyncCachedCarry(
+                run, self._cache, _who(self._url, identity), self._executor.timeout
+            )
         self.cache = AsyncCacheHandle(self._cached)
         endpoint = _endpoint(self._url, identity, identity.fresh_async)
         invalidate = None if self._cached is None else self._cached.invalidate
@@ -379,7 +381,7 @@ class Reelbase(_Client[Sync]):
         if self._cached is not None:
             self._cached = self._cached.speaking_as(run, _who(self._url, identity))
         elif self._cache is not None:
-            self._cached = CachedCarry(run, self._cache, _who(self._url, identity))
+            self._cached = CachedCarry(run, self._cache, _who(self._url, identity), self._executor.timeout)
         self.cache = CacheHandle(self._cached)
         endpoint = _endpoint(self._url, identity, identity.fresh_async)
         beside = _in_thread(self._executor.run)

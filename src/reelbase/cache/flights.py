@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reelbase.cache.forking import survives_fork
-from reelbase.errors import ConnectionFailed
+from reelbase.errors import CallTimeout, ConnectionFailed
+from reelbase.execution.deadline import Deadline
 
 Holds = Callable[[tuple[str, ...], int], bool]
 """Whether what was born then still holds now: a reader after a write must not get an answer from before."""
@@ -24,7 +25,8 @@ class Flight:
 
 
 class Flights:
-    """For threads. Errors are everybody's who waits; an interrupt only of the thread that it meets."""
+    """For threads. Errors are everybody's who waits; an interrupt only of the thread that it meets, and
+    the end of a reader's time only that reader's."""
 
     def __init__(self, holds: Holds) -> None:
         self._holds = holds
@@ -38,9 +40,14 @@ class Flights:
         self._flights = {}
 
     def read(
-        self, key: Hashable, tags: tuple[str, ...], moment: Callable[[], int], fetch: Callable[[int], Any]
+        self,
+        key: Hashable,
+        tags: tuple[str, ...],
+        moment: Callable[[], int],
+        fetch: Callable[[int], Any],
+        deadline: Deadline[Any],
     ) -> tuple[Any, bool]:
-        """The result, and whether it is somebody else's."""
+        """The result, and whether it is somebody else's. Raises CallTimeout when that one takes too long."""
         while True:
             with self._lock:
                 flight = self._flights.get(key)
@@ -50,9 +57,14 @@ class Flights:
             if leads:
                 return self._lead(key, flight, fetch), False
             try:
-                return flight.result.result(), True
+                return flight.result.result(deadline.left), True
+            except TimeoutError as error:
+                raise deadline.missed() from error
             except concurrent.futures.CancelledError:
                 continue
+            except CallTimeout as error:
+                if not _is_own(error):
+                    raise
 
     def _lead(self, key: Hashable, flight: Flight, fetch: Callable[[int], Any]) -> Any:
         try:
@@ -86,7 +98,7 @@ class AsyncFlight:
 
 
 class AsyncFlights:
-    """For the tasks of one event loop. One that is cancelled leaves the others waiting."""
+    """For the tasks of one event loop. One that is cancelled or out of time leaves the others waiting."""
 
     def __init__(self, holds: Holds) -> None:
         self._holds = holds
@@ -99,19 +111,31 @@ class AsyncFlights:
         tags: tuple[str, ...],
         moment: Callable[[], int],
         fetch: Callable[[int], Coroutine[Any, Any, Any]],
+        deadline: Deadline[Any],
     ) -> tuple[Any, bool]:
-        """The result, and whether it is somebody else's."""
-        flight = self._flights.get(key)
-        joins = flight is not None and self._holds(flight.tags, flight.born)
-        if flight is None or not joins:
-            born = moment()
-            task = asyncio.create_task(fetch(born), name="reelbase-cache-read")
-            flight = self._flights[key] = AsyncFlight(tags, born, task)
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        """The result, and whether it is somebody else's. Raises CallTimeout when that one takes too long."""
+        while True:
+            flight = self._flights.get(key)
+            joins = flight is not None and self._holds(flight.tags, flight.born)
+            if flight is None or not joins:
+                born = moment()
+                task = asyncio.create_task(fetch(born), name="reelbase-cache-read")
+                flight = self._flights[key] = AsyncFlight(tags, born, task)
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            try:
+                async with asyncio.timeout(deadline.left if joins else None):
+                    return await self._landed(key, flight), joins
+            except TimeoutError as error:
+                raise deadline.missed() from error
+            except CallTimeout as error:
+                if not joins or not _is_own(error):
+                    raise
+
+    async def _landed(self, key: Hashable, flight: AsyncFlight) -> Any:
         flight.waiting += 1
         try:
-            return await asyncio.shield(flight.task), joins
+            return await asyncio.shield(flight.task)
         except asyncio.CancelledError:
             current = asyncio.current_task()
             if flight.task.cancelled() and current is not None and not current.cancelling():
@@ -130,3 +154,8 @@ class AsyncFlights:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _is_own(error: CallTimeout) -> bool:
+    """Whether a reader's time was over: others may have more. The database's limit is everybody's."""
+    return error.transient

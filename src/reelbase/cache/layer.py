@@ -18,6 +18,7 @@ from reelbase.cache.tags import tags_of_read, tags_of_unknown_outcome, tags_of_w
 from reelbase.cache.values import fresh
 from reelbase.errors import CallRefused
 from reelbase.execution.call import Call
+from reelbase.execution.deadline import Deadline
 
 if TYPE_CHECKING:
     from reelbase.cache.redis import AsyncRedisStore, RedisStore
@@ -35,15 +36,17 @@ class _Read(Generic[T]):
     identity: Identity
     key: Hashable
     tags: tuple[str, ...]
+    deadline: Deadline[T]
 
 
 class _Caching:
     """What both layers share: every decision, and no waiting."""
 
-    def __init__(self, cache: Cache, who: Who) -> None:
+    def __init__(self, cache: Cache, who: Who, timeout: float) -> None:
         self.cache = cache
         self._memory = cache.memory
         self._who = who
+        self._timeout = timeout
 
     def _cached(self, call: Call[Any]) -> tuple[Hashable, Identity] | None:
         """Under which key and for whom a call is cached; None when it is not."""
@@ -51,6 +54,9 @@ class _Caching:
             return None
         identity = self._who()
         return None if identity.expired else (memory_key(identity, call), identity)
+
+    def _reading(self, call: Call[T], key: Hashable, identity: Identity) -> _Read[T]:
+        return _Read(call, identity, key, tags_of_read(call.reads or ()), Deadline(call, self._timeout))
 
     def _entry(self, key: Hashable) -> Entry | None:
         entry = self._memory.get(key)
@@ -125,8 +131,8 @@ class _Caching:
 class CachedCarry(_Caching):
     """For `Reelbase`; of all threads. `close` it."""
 
-    def __init__(self, carry: Callable[[Call[Any]], Any], cache: Cache, who: Who) -> None:
-        super().__init__(cache, who)
+    def __init__(self, carry: Callable[[Call[Any]], Any], cache: Cache, who: Who, timeout: float) -> None:
+        super().__init__(cache, who, timeout)
         self._carry = carry
         self._flights = Flights(cache.memory.holds)
         self._store: RedisStore | None = cache.open_store()
@@ -148,11 +154,11 @@ class CachedCarry(_Caching):
         entry = self._entry(key)
         if entry is not None and not self._doubtful(entry):
             return fresh(entry.value)  # type: ignore[no-any-return]
-        read = _Read(call, identity, key, tags_of_read(call.reads or ()))
+        read = self._reading(call, key, identity)
         if entry is not None and self._confirmed(read, entry):
             return fresh(entry.value)  # type: ignore[no-any-return]
         value, joined = self._flights.read(
-            key, read.tags, self._memory.moment, lambda born: self._fetch(read, born)
+            key, read.tags, self._memory.moment, lambda born: self._fetch(read, born), read.deadline
         )
         self.cache.in_memory.joined += joined
         result: T = fresh(value)
@@ -182,7 +188,7 @@ class CachedCarry(_Caching):
         found = store.walk(look_up(read.identity, read.call, read.tags)) if store else None
         if store and (stored := self._from_redis(read, found, born)):
             return stored.value
-        value = self._carry_plainly(read.call)
+        value = self._carry_plainly(read.deadline.rest())
         if (commands := self._keep(read, value, born, found)) and store:
             self._count_written(commands)
             store.run(commands)
@@ -205,8 +211,10 @@ class CachedCarry(_Caching):
 class AsyncCachedCarry(_Caching):
     """For `AsyncReelbase`; of one event loop. `close` it."""
 
-    def __init__(self, carry: Callable[[Call[Any]], Awaitable[Any]], cache: Cache, who: Who) -> None:
-        super().__init__(cache, who)
+    def __init__(
+        self, carry: Callable[[Call[Any]], Awaitable[Any]], cache: Cache, who: Who, timeout: float
+    ) -> None:
+        super().__init__(cache, who, timeout)
         self._carry = carry
         self._flights = AsyncFlights(cache.memory.holds)
         self._store: AsyncRedisStore | None = None
@@ -230,11 +238,11 @@ class AsyncCachedCarry(_Caching):
         entry = self._entry(key)
         if entry is not None and not self._doubtful(entry):
             return fresh(entry.value)  # type: ignore[no-any-return]
-        read = _Read(call, identity, key, tags_of_read(call.reads or ()))
+        read = self._reading(call, key, identity)
         if entry is not None and await self._confirmed(read, entry):
             return fresh(entry.value)  # type: ignore[no-any-return]
         value, joined = await self._flights.read(
-            key, read.tags, self._memory.moment, lambda born: self._fetch(read, born)
+            key, read.tags, self._memory.moment, lambda born: self._fetch(read, born), read.deadline
         )
         self.cache.in_memory.joined += joined
         result: T = fresh(value)
@@ -270,7 +278,7 @@ class AsyncCachedCarry(_Caching):
         found = await store.walk(look_up(read.identity, read.call, read.tags)) if store else None
         if store and (stored := self._from_redis(read, found, born)):
             return stored.value
-        value: T = await self._carry(read.call)
+        value: T = await self._carry(read.deadline.rest())
         if (commands := self._keep(read, value, born, found)) and store:
             self._count_written(commands)
             await store.run(commands)

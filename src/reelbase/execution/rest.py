@@ -2,14 +2,14 @@
 
 import asyncio
 import copy
-import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import tenacity
 
 from reelbase.errors import ReelbaseError, WrongLoop
 from reelbase.execution.call import Call
+from reelbase.execution.deadline import Deadline
 from reelbase.execution.identity import Identity
 from reelbase.execution.plain import plain_async_client, plain_client
 from reelbase.execution.retry import RetryPolicy
@@ -24,15 +24,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class _Errand(Generic[T]):
+class _Errand(Deadline[T]):
     """A call on its way: its request, its time, how often it was sent."""
 
-    __slots__ = ("began", "body", "call", "deadline", "failed", "sent")
+    __slots__ = ("body", "failed", "sent")
 
     def __init__(self, call: Call[T], timeout: float) -> None:
-        self.call = call
-        self.began = time.monotonic()
-        self.deadline = self.began + (call.timeout or timeout)
+        super().__init__(call, timeout)
         self.body: bytes | None = None
         self.sent = 0
         self.failed: ReelbaseError | None = None
@@ -42,13 +40,11 @@ class _Errand(Generic[T]):
         if self.body is None:
             self.body = self.call.body()
         self.sent += 1
-        return self.call.function, self.body, max(self.deadline - time.monotonic(), 0.001)
+        return self.call.function, self.body, self.left
 
     def report(self, error: ReelbaseError) -> None:
         """Put on an error what only the executor knows."""
-        error.function = self.call.function
-        error.arguments = self.call.shown_arguments()
-        error.duration = time.monotonic() - self.began
+        super().report(error)
         error.retries = max(self.sent - 1, 0)
 
     def raise_first(self) -> None:
@@ -64,7 +60,7 @@ class RestExecutor:
     def __init__(self, url: str, identity: Identity, *, timeout: float) -> None:
         self._url = url
         self._identity = _sound(identity)
-        self._timeout = timeout
+        self.timeout = timeout
         self._transport = HttpTransport(url)
         self._is_guest = False
         self._retry = RetryPolicy()
@@ -74,11 +70,11 @@ class RestExecutor:
         """An executor for another identity, over the same connections; closing it leaves them open."""
         guest = copy.copy(self)
         guest._identity, guest._is_guest = _sound(identity), True  # noqa: SLF001  # its own copy
-        guest._plain = plain_client(self._url, identity, self._timeout)  # noqa: SLF001
+        guest._plain = plain_client(self._url, identity, self.timeout)  # noqa: SLF001
         return guest
 
     def run(self, call: Call[T]) -> T:
-        errand = _Errand(call, self._timeout)
+        errand = _Errand(call, self.timeout)
         try:
             try:
                 return self._send(errand)
@@ -87,7 +83,7 @@ class RestExecutor:
                     raise
                 errand.failed = error
             # Tenacity only from the first failure on: a call that succeeds should not pay for it.
-            retrying = tenacity.Retrying(**self._retry.options(errand.deadline))
+            retrying = tenacity.Retrying(**self._retry.options(errand.end))
             answer: T = retrying(lambda: self._send(errand))
         except ReelbaseError as error:
             errand.report(error)
@@ -129,7 +125,7 @@ class AsyncRestExecutor:
     def __init__(self, url: str, identity: Identity, *, timeout: float) -> None:
         self._url = url
         self._identity = _sound(identity)
-        self._timeout = timeout
+        self.timeout = timeout
         # aiohttp is for asyncio alone, and takes its time to import.
         from reelbase.execution.async_http import AsyncHttpTransport  # noqa: PLC0415
 
@@ -143,12 +139,12 @@ class AsyncRestExecutor:
         """An executor for another identity, over the same connections; closing it leaves them open."""
         guest = copy.copy(self)
         guest._identity, guest._is_guest = _sound(identity), True  # noqa: SLF001  # its own copy
-        guest._plain = plain_async_client(self._url, identity, self._timeout)  # noqa: SLF001
+        guest._plain = plain_async_client(self._url, identity, self.timeout)  # noqa: SLF001
         return guest
 
     async def run(self, call: Call[T]) -> T:
         self._loop.check()
-        errand = _Errand(call, self._timeout)
+        errand = _Errand(call, self.timeout)
         try:
             try:
                 return await self._send(errand)
@@ -156,7 +152,7 @@ class AsyncRestExecutor:
                 if not self._retry.allows(call, error):
                     raise
                 errand.failed = error
-            retrying = tenacity.AsyncRetrying(**self._retry.options(errand.deadline))
+            retrying = tenacity.AsyncRetrying(**self._retry.options(errand.end))
             return await retrying(self._send, errand)
         except ReelbaseError as error:
             errand.report(error)

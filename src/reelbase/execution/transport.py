@@ -60,10 +60,10 @@ def address(url: str) -> str:
     return f"{url.rstrip('/')}/rest/v1/rpc/"
 
 
-def late(seconds: float) -> CallTimeout:
+def late(seconds: float, whom: str = "server") -> CallTimeout:
     return CallTimeout(
-        f"The server did not answer in time ({seconds:.3g} s).",
-        hint="Set REELBASE_TIMEOUT higher, or look at the server's load.",
+        f"The {whom} did not answer in time ({seconds:.3g} s).",
+        hint=f"Set REELBASE_TIMEOUT higher, or look at the {whom}'s load.",
     )
 
 

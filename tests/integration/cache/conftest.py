@@ -39,8 +39,10 @@ async def connect(request: pytest.FixtureRequest, target: Target) -> AsyncIterat
     clients: list[AnyClient] = []
     kind = AsyncReelbase if request.param == "async" else Reelbase
 
-    def make(cache: Cache, key: str | None = None, access_token: str | None = None) -> AnyClient:
-        client = kind(target.url, key or target.service_role_key, access_token=access_token, cache=cache)
+    def make(
+        cache: Cache, key: str | None = None, access_token: str | None = None, *, url: str = target.url
+    ) -> AnyClient:
+        client = kind(url, key or target.service_role_key, access_token=access_token, cache=cache)
         clients.append(client)
         return client
 

@@ -4,15 +4,18 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
 
+from proxy import Proxy
 from reelbase import (
     AsyncReelbase,
     Cache,
+    CallTimeout,
     Job,
     JobStatus,
     Lifetimes,
@@ -246,6 +249,57 @@ async def test_one_reader_who_gives_up__takes_nobody_along(target: Target, count
         assert isinstance(results[0], asyncio.CancelledError)
         assert results[1:] == [job] * 4
         assert carried("get_job") == 1
+
+
+async def reading(client: AnyClient, services: Any, job: Job) -> "asyncio.Future[Job]":
+    """A read that has begun."""
+    read = (
+        services.jobs.get
+        if isinstance(client, AsyncReelbase)
+        else partial(asyncio.to_thread, services.jobs.get)
+    )
+    begun: asyncio.Future[Job] = asyncio.ensure_future(read(job.id))
+
+    async def under_way() -> None:
+        assert client._cached._flights._flights
+
+    await eventually(under_way)
+    return begun
+
+
+async def test_reader_with_little_time__does_not_wait_for_one_with_more(
+    connect: Connect, target: Target, service: AsyncReelbase
+) -> None:
+    async with Proxy(target.url) as proxy:
+        client = connect(Cache(lifetimes=LONG), url=proxy.url)
+        job = await new_job(service)
+        proxy.stall()
+        patient = await reading(client, client, job)
+
+        with pytest.raises(CallTimeout, match=r"0\.2 s") as caught:
+            await (await reading(client, client.with_timeout(0.2), job))
+
+        assert caught.value.function == "get_job"
+        assert not patient.done()
+        proxy.flow()
+        assert await patient == job
+
+
+async def test_reader_with_little_time__takes_nobody_along(
+    connect: Connect, target: Target, service: AsyncReelbase
+) -> None:
+    async with Proxy(target.url) as proxy:
+        client = connect(Cache(lifetimes=LONG), url=proxy.url)
+        job = await new_job(service)
+        proxy.stall()
+        hurried = await reading(client, client.with_timeout(0.5), job)
+        patient = await reading(client, client, job)
+
+        with pytest.raises(CallTimeout):
+            await hurried
+        proxy.flow()
+
+        assert await patient == job
 
 
 async def test_threads__write_and_read_what_they_wrote(target: Target) -> None:

@@ -4,14 +4,21 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from cache_rows import get_job
 from reelbase import ConnectionFailed, ReelbaseError
 from reelbase.cache.flights import AsyncFlights, Flights
 from reelbase.cache.memory import Memory
+from reelbase.execution.deadline import Deadline
 
 TAGS = ("job:1",)
+
+
+def minute() -> Deadline[Any]:
+    return Deadline(get_job(uuid4()), 60)
 
 
 class Shore:
@@ -38,7 +45,10 @@ async def settled() -> None:
 async def test_async__many_readers_make_one_call() -> None:
     memory, shore = Memory(1, 1), Shore()
     flights = AsyncFlights(memory.holds)
-    readers = [asyncio.create_task(flights.read("key", TAGS, memory.moment, shore.fetch)) for _ in range(50)]
+    readers = [
+        asyncio.create_task(flights.read("key", TAGS, memory.moment, shore.fetch, minute()))
+        for _ in range(50)
+    ]
     await settled()
     shore.landing.set()
 
@@ -52,7 +62,9 @@ async def test_async__many_readers_make_one_call() -> None:
 async def test_async__one_who_is_cancelled_takes_nobody_along() -> None:
     memory, shore = Memory(1, 1), Shore()
     flights = AsyncFlights(memory.holds)
-    readers = [asyncio.create_task(flights.read("key", TAGS, memory.moment, shore.fetch)) for _ in range(3)]
+    readers = [
+        asyncio.create_task(flights.read("key", TAGS, memory.moment, shore.fetch, minute())) for _ in range(3)
+    ]
     await settled()
     readers[0].cancel()
     await settled()
@@ -68,7 +80,9 @@ async def test_async__one_who_is_cancelled_takes_nobody_along() -> None:
 async def test_async__the_last_one_to_leave_ends_the_call() -> None:
     memory, shore = Memory(1, 1), Shore()
     flights = AsyncFlights(memory.holds)
-    readers = [asyncio.create_task(flights.read("key", TAGS, memory.moment, shore.fetch)) for _ in range(3)]
+    readers = [
+        asyncio.create_task(flights.read("key", TAGS, memory.moment, shore.fetch, minute())) for _ in range(3)
+    ]
     await settled()
     for reader in readers:
         reader.cancel()
@@ -83,7 +97,9 @@ async def test_async__an_error_is_everybodys_and_is_not_kept() -> None:
     memory, shore = Memory(1, 1), Shore()
     flights = AsyncFlights(memory.holds)
     shore.error = ReelbaseError("no")
-    readers = [asyncio.create_task(flights.read("key", TAGS, memory.moment, shore.fetch)) for _ in range(3)]
+    readers = [
+        asyncio.create_task(flights.read("key", TAGS, memory.moment, shore.fetch, minute())) for _ in range(3)
+    ]
     await settled()
     shore.landing.set()
 
@@ -91,16 +107,16 @@ async def test_async__an_error_is_everybodys_and_is_not_kept() -> None:
     shore.error = None
 
     assert [str(result) for result in results] == ["no"] * 3
-    assert await flights.read("key", TAGS, memory.moment, shore.fetch) == ("result", False)
+    assert await flights.read("key", TAGS, memory.moment, shore.fetch, minute()) == ("result", False)
 
 
 async def test_async__a_reader_after_a_write_asks_anew() -> None:
     memory, shore = Memory(1, 1), Shore()
     flights = AsyncFlights(memory.holds)
-    before = asyncio.create_task(flights.read("key", TAGS, memory.moment, shore.fetch))
+    before = asyncio.create_task(flights.read("key", TAGS, memory.moment, shore.fetch, minute()))
     await settled()
     memory.invalidate(TAGS)
-    after = asyncio.create_task(flights.read("key", TAGS, memory.moment, shore.fetch))
+    after = asyncio.create_task(flights.read("key", TAGS, memory.moment, shore.fetch, minute()))
     await settled()
     shore.landing.set()
     await asyncio.gather(before, after)
@@ -111,7 +127,7 @@ async def test_async__a_reader_after_a_write_asks_anew() -> None:
 async def test_async__closing_tells_who_waits() -> None:
     memory, shore = Memory(1, 1), Shore()
     flights = AsyncFlights(memory.holds)
-    reader = asyncio.create_task(flights.read("key", TAGS, memory.moment, shore.fetch))
+    reader = asyncio.create_task(flights.read("key", TAGS, memory.moment, shore.fetch, minute()))
     await settled()
 
     await flights.close()
@@ -123,7 +139,7 @@ async def test_async__closing_tells_who_waits() -> None:
 def read_in(
     pool: ThreadPoolExecutor, flights: Flights, memory: Memory, fetch: Any, how_many: int
 ) -> list[Any]:
-    return [pool.submit(flights.read, "key", TAGS, memory.moment, fetch) for _ in range(how_many)]
+    return [pool.submit(flights.read, "key", TAGS, memory.moment, fetch, minute()) for _ in range(how_many)]
 
 
 def test_sync__many_readers_make_one_call() -> None:
@@ -184,6 +200,6 @@ def test_sync__an_error_is_everybodys_and_is_not_kept() -> None:
         raise ReelbaseError("no")
 
     with pytest.raises(ReelbaseError, match="no"):
-        flights.read("key", TAGS, memory.moment, fail)
+        flights.read("key", TAGS, memory.moment, fail, minute())
 
-    assert flights.read("key", TAGS, memory.moment, lambda _born: "yes") == ("yes", False)
+    assert flights.read("key", TAGS, memory.moment, lambda _born: "yes", minute()) == ("yes", False)
