@@ -249,7 +249,7 @@ class AsyncReelbase(_Client[Async]):
 
     def _wires(self) -> _Wires:
         identity = self._identity
-        run = renewing_async(self._executor.run, identity) if identity.renews else self._executor.run
+        run = renewing_async(self._executor.run, identity, self._executor.timeout)
         self._is_guest = self._feeds is not None
         # The feed and health read past the cache: they must not miss what has just happened.
         watched = self._telemetry.observed_async(run)
@@ -374,7 +374,7 @@ class Reelbase(_Client[Sync]):
 
     def _wires(self) -> _Wires:
         identity = self._identity
-        run = renewing(self._executor.run, identity) if identity.renews else self._executor.run
+        run = renewing(self._executor.run, identity, self._executor.timeout)
         self._is_guest = self._feeds is not None
         # The feed and health read past the cache: they must not miss what has just happened.
         watched = self._telemetry.observed(run)
@@ -386,9 +386,7 @@ class Reelbase(_Client[Sync]):
         endpoint = _endpoint(self._url, identity, identity.fresh_async)
         beside = _in_thread(self._executor.run)
         # Renewing outside of the thread: a provider that hangs takes no worker from other streams.
-        reading = self._telemetry.observed_async(
-            renewing_async(beside, identity) if identity.renews else beside
-        )
+        reading = self._telemetry.observed_async(renewing_async(beside, identity, self._executor.timeout))
         invalidate = None if self._cached is None else _in_thread(self._cached.invalidate)
         self._feeds = Feeds(endpoint, reading, self._live, _seen(invalidate), host=self._feeds)
         self.subscriptions = Subscriptions(

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -14,15 +15,18 @@ from uuid import UUID, uuid4
 
 import jwt
 import pytest
+from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 import support
 from localbase.keys import Keys
 from localbase.ports import claim_port
+from proxy import serving
 from reelbase import (
     AsyncReelbase,
     AuthenticationError,
+    CallTimeout,
     ConfigurationError,
     ConnectionPhase,
     InvalidArgument,
@@ -222,6 +226,68 @@ async def test_failing_provider__is_an_authentication_error(target: Target, kind
     assert isinstance(caught.value.__cause__, OSError)
     assert caught.value.transient
     await close(client)
+
+
+class Hanging:
+    """A provider that answers when it is let go."""
+
+    def __init__(self) -> None:
+        self.free = threading.Event()
+
+    def __call__(self) -> str:
+        assert self.free.wait(10)
+        return "too late"
+
+    async def later(self) -> str:
+        await asyncio.Event().wait()
+        return "never"
+
+
+@pytest.mark.parametrize("way", ["__call__", "later"])
+async def test_provider_that_hangs__takes_no_longer_than_the_call_may(target: Target, way: str) -> None:
+    hanging = Hanging()
+    async with make("async", target, token_provider=getattr(hanging, way), timeout=0.2) as client:
+        with pytest.raises(CallTimeout, match="token provider did not answer in time") as caught:
+            await client.jobs.list()
+
+    hanging.free.set()
+    assert caught.value.function == "list_jobs"
+
+
+def test_provider_that_takes_all_the_time__leaves_none_for_the_call(target: Target) -> None:
+    provider = Provider(target)
+
+    def slow() -> str:
+        threading.Event().wait(0.3)
+        return provider()
+
+    with make("sync", target, token_provider=slow) as client:
+        with pytest.raises(CallTimeout, match="token provider did not answer in time"):
+            client.with_timeout(0.2).jobs.create("mp4", 64, 64)
+        # What it said is heard nevertheless.
+        assert client.jobs.list().items == ()
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_refused_token__leaves_the_repeat_the_rest_of_the_time(target: Target, kind: str) -> None:
+    answered = 0
+
+    async def refuse_slowly_then_hang(_request: web.Request) -> web.StreamResponse:
+        nonlocal answered
+        answered += 1
+        await asyncio.sleep(0.4 if answered == 1 else 10)
+        return web.json_response({"message": "expired"}, status=401)
+
+    async with serving(refuse_slowly_then_hang) as url:
+        client = {"sync": Reelbase, "async": AsyncReelbase}[kind](
+            url, target.anon_key, token_provider=Provider(target), timeout=0.5
+        )
+        began = time.monotonic()
+        with pytest.raises(CallTimeout):
+            await (client.jobs.list() if kind == "async" else asyncio.to_thread(client.jobs.list))
+        assert time.monotonic() - began < 0.8
+        assert answered == 2
+        await close(client)
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])

@@ -27,6 +27,10 @@ class Deadline(Generic[T]):
         """Seconds; a moment when the time is over, as none at all would be no limit."""
         return max(self.end - time.monotonic(), 0.001)
 
+    @property
+    def over(self) -> bool:
+        return time.monotonic() >= self.end
+
     def rest(self) -> Call[T]:
         """The call, to be carried in the time that is left."""
         return replace(self.call, timeout=self.left)

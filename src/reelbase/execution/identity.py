@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from reelbase.errors import Answer, AuthenticationError, ConfigurationError
 from reelbase.execution.call import Call
+from reelbase.execution.deadline import Deadline
 from reelbase.execution.forks import forks
 
 T = TypeVar("T")
@@ -25,6 +26,7 @@ too."""
 _MARGIN = 60.0
 # No server takes it: until its provider is asked, an identity is nobody, and not the key that others share.
 _UNASKED = "no-token-yet"
+_PROVIDER = "token provider"
 # What changes when a token is renewed, while the one it speaks for stays the same.
 _PASSING_CLAIMS = {"iat", "exp", "nbf", "jti", "amr", "auth_time"}
 
@@ -176,37 +178,62 @@ def claims_of(token: str) -> Mapping[str, Any]:
     return claims if isinstance(claims, dict) else {}
 
 
-def renewing(carry: Callable[[Call[Any]], Any], identity: Identity) -> Callable[[Call[Any]], Any]:
+def renewing(
+    carry: Callable[[Call[Any]], Any], identity: Identity, timeout: float
+) -> Callable[[Call[Any]], Any]:
     """Have a valid token before each call, and try once more with a new one when it is not accepted.
 
-    Nothing was done by a call whose token was refused, so that the repeat is safe for every call.
+    Nothing was done by a call whose token was refused, so that the repeat is safe for every call. Both, and
+    the provider, share the call's time.
     """
+    if not identity.renews:
+        return carry
 
     def run(call: Call[Any]) -> Any:
-        token = identity.fresh()
+        deadline = Deadline(call, timeout)
+        token = _fresh(identity, deadline)
         try:
-            return carry(call)
+            return carry(deadline.rest())
         except AuthenticationError:
-            identity.fresh(rejected=token)
-            return carry(call)
+            _fresh(identity, deadline, rejected=token)
+            return carry(deadline.rest())
 
     return run
 
 
 def renewing_async(
-    carry: Callable[[Call[Any]], Awaitable[Any]], identity: Identity
+    carry: Callable[[Call[Any]], Awaitable[Any]], identity: Identity, timeout: float
 ) -> Callable[[Call[Any]], Awaitable[Any]]:
     """The same for asyncio."""
+    if not identity.renews:
+        return carry
 
     async def run(call: Call[Any]) -> Any:
-        token = await identity.fresh_async()
+        deadline = Deadline(call, timeout)
+        token = await _fresh_async(identity, deadline)
         try:
-            return await carry(call)
+            return await carry(deadline.rest())
         except AuthenticationError:
-            await identity.fresh_async(rejected=token)
-            return await carry(call)
+            await _fresh_async(identity, deadline, rejected=token)
+            return await carry(deadline.rest())
 
     return run
+
+
+def _fresh(identity: Identity, deadline: Deadline[Any], rejected: str | None = None) -> str:
+    token = identity.fresh(rejected=rejected)
+    # A provider in this thread cannot be interrupted. What it was asked for is not begun too late.
+    if deadline.over:
+        raise deadline.missed(_PROVIDER)
+    return token
+
+
+async def _fresh_async(identity: Identity, deadline: Deadline[Any], rejected: str | None = None) -> str:
+    try:
+        async with asyncio.timeout(deadline.left):
+            return await identity.fresh_async(rejected=rejected)
+    except TimeoutError as error:
+        raise deadline.missed(_PROVIDER) from error
 
 
 def _in_thread(work: Callable[..., T], *arguments: Any) -> Future[T]:
