@@ -257,7 +257,11 @@ class AsyncReelbase(_Client[Async]):
             self._cached = self._cached.speaking_as(run, _who(self._url, identity))
         elif self._cache is not None:
             self._cached = AsyncCachedCarry(
-                run, self._cache, _who(self._url, identity), self._executor.timeout
+                run,
+                self._cache,
+                _who(self._url, identity),
+                self._executor.timeout,
+                self._executor.loop,
             )
         self.cache = AsyncCacheHandle(self._cached)
         endpoint = _endpoint(self._url, identity, identity.fresh_async)
@@ -335,7 +339,14 @@ class AsyncReelbase(_Client[Async]):
         return committed
 
     async def aclose(self) -> None:
-        """Close all connections and streams. Harmless when done twice."""
+        """Close all connections and streams. Harmless when done twice.
+
+        When the client's event loop has ended, there is nothing left to be waited for, and it is just closed.
+        """
+        if self._executor.loop.is_over:
+            self._forget()
+            return
+        self._executor.loop.check()
         await self.subscriptions.aclose()
         if self._feeds is not None:
             await self._feeds.close()
@@ -344,6 +355,13 @@ class AsyncReelbase(_Client[Async]):
         if not self._is_guest:
             await self._database.close()
         await self._executor.close()
+
+    def _forget(self) -> None:
+        self._executor.forget()
+        if not self._is_guest:
+            self._database.forget()
+            if self._cached is not None:
+                self._cached.forget()
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,6 +1,7 @@
 """Clients begin and end: loops, forks, threads, and what they leave behind."""
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import subprocess
@@ -18,7 +19,8 @@ import pytest
 from aiohttp import web
 
 from proxy import serving
-from reelbase import AsyncReelbase, ClientClosed, ConfigurationError, Reelbase, WrongLoop
+from redis_fixtures import RedisServer
+from reelbase import AsyncReelbase, Cache, ClientClosed, ConfigurationError, Reelbase, WrongLoop
 from support import Target, eventually
 
 FORK = multiprocessing.get_context("fork") if hasattr(os, "fork") else None
@@ -156,19 +158,64 @@ async def test_close__during_a_call_ends_it(mode: str) -> None:
 
 
 async def test_another_loop__is_refused_clearly(target: Target) -> None:
-    async with target.service() as client:
+    async with AsyncReelbase(target.url, target.service_role_key, cache=Cache()) as client:
         job = await client.jobs.create("mp4", 64, 64)
+        await client.jobs.get(job.id)
 
         async def call() -> None:
-            await client.queue.state()
+            await client.security.user_role()
+
+        async def call_that_is_cached() -> None:
+            await client.jobs.get(job.id)
 
         async def watch() -> None:
             await anext(client.jobs.watch(job.id))
 
-        for use in (call, watch):
+        async def plain() -> None:
+            await client.supabase.rpc("user_role").execute()
+
+        async def close() -> None:
+            await client.aclose()
+
+        for use in (call, call_that_is_cached, watch, client.cache.clear, plain, close):
             with pytest.raises(WrongLoop, match="Make one in each loop"):
                 await asyncio.to_thread(asyncio.run, use())
         await client.queue.state()
+
+
+def test_client_of_a_loop_that_has_ended__can_be_closed(target: Target, redis_server: RedisServer) -> None:
+    def close_in_another_loop() -> None:
+        client = AsyncReelbase(
+            target.url,
+            target.service_role_key,
+            cache=Cache(redis=redis_server.url),
+            database_url=target.db_url,
+        )
+        asyncio.run(use_in_all_ways(client))
+        for _ in range(2):
+            asyncio.run(closing(client))
+        with pytest.raises(ClientClosed):
+            _ = client.supabase
+
+    with warnings.catch_warnings():
+        # Sockets that nobody can close any more end with the collector, which says so.
+        warnings.simplefilter("ignore", ResourceWarning)
+        close_in_another_loop()
+        gc.collect()
+
+
+async def use_in_all_ways(client: AsyncReelbase) -> None:
+    job = await client.jobs.create("mp4", 64, 64)
+    await client.jobs.get(job.id)
+    async with client.transaction() as tx:
+        await tx.jobs.get(job.id)
+    await client.supabase.rpc("user_role").execute()
+    await anext(client.jobs.watch(job.id))
+    client.subscriptions.subscribe_to_job(job.id, print)
+
+
+async def closing(client: AsyncReelbase) -> None:
+    await client.aclose()
 
 
 def test_threads__share_a_synchronous_client(target: Target) -> None:

@@ -119,6 +119,11 @@ class Cache:
         if last:
             await store.close()
 
+    def forget_async_store(self, store: "AsyncRedisStore") -> None:
+        """The same for one of an event loop that has ended: its connections end with it."""
+        with self._lock:
+            self._left(store)
+
     def _left(self, store: object) -> bool:
         self._users[store] -= 1
         if self._users[store]:

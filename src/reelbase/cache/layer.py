@@ -19,6 +19,7 @@ from reelbase.cache.values import fresh
 from reelbase.errors import CallRefused
 from reelbase.execution.call import Call
 from reelbase.execution.deadline import Deadline
+from reelbase.execution.rest import BoundLoop
 
 if TYPE_CHECKING:
     from reelbase.cache.redis import AsyncRedisStore, RedisStore
@@ -212,10 +213,16 @@ class AsyncCachedCarry(_Caching):
     """For `AsyncReelbase`; of one event loop. `close` it."""
 
     def __init__(
-        self, carry: Callable[[Call[Any]], Awaitable[Any]], cache: Cache, who: Who, timeout: float
+        self,
+        carry: Callable[[Call[Any]], Awaitable[Any]],
+        cache: Cache,
+        who: Who,
+        timeout: float,
+        loop: BoundLoop,
     ) -> None:
         super().__init__(cache, who, timeout)
         self._carry = carry
+        self._loop = loop
         self._flights = AsyncFlights(cache.memory.holds)
         self._store: AsyncRedisStore | None = None
         self._host: AsyncCachedCarry | None = None
@@ -229,6 +236,7 @@ class AsyncCachedCarry(_Caching):
 
     async def carry(self, call: Call[T]) -> T:
         """The call's result, from wherever it is quickest."""
+        self._loop.check()
         if self._store is not None and self._store.owes:
             await self._store.run([])
         cached = self._cached(call)
@@ -250,6 +258,7 @@ class AsyncCachedCarry(_Caching):
 
     async def invalidate(self, tags: Iterable[str]) -> None:
         """Forget what has one of the tags, here and in Redis."""
+        self._loop.check()
         tags = frozenset(tags)
         if not tags:
             return
@@ -264,6 +273,13 @@ class AsyncCachedCarry(_Caching):
         store, self._store = self._store, None
         if store is not None:
             await self.cache.close_async_store(store)
+
+    def forget(self) -> None:
+        """Let go of what cannot be closed any more, as its event loop has ended."""
+        self._closed = True
+        store, self._store = self._store, None
+        if store is not None:
+            self.cache.forget_async_store(store)
 
     def _opened(self) -> "AsyncRedisStore | None":
         if self._host is not None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from reelbase.errors import ConfigurationError
+from reelbase.errors import ClientClosed, ConfigurationError
 
 if TYPE_CHECKING:
     # Of the extra `transactions`.
@@ -19,10 +19,13 @@ class AsyncDatabase:
         self._url = url
         self._size = size
         self._transactions: AsyncTransactions | None = None
+        self._forgotten = False
 
     @property
     def transactions(self) -> "AsyncTransactions":
-        """Where transactions begin. Raises ConfigurationError, naming what is missing."""
+        """Where transactions begin. Raises ConfigurationError, naming what is missing, and ClientClosed."""
+        if self._forgotten:
+            raise ClientClosed("The client is closed.", hint="Make another one.")
         if self._transactions is None:
             with _extra():
                 from reelbase.transactions.pool import AsyncPool  # noqa: PLC0415
@@ -33,6 +36,10 @@ class AsyncDatabase:
     async def close(self) -> None:
         if self._transactions is not None:
             await self._transactions.close()
+
+    def forget(self) -> None:
+        """Let go of what cannot be closed any more, as its event loop has ended."""
+        self._transactions, self._forgotten = None, True
 
 
 class Database:

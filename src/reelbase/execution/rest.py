@@ -132,7 +132,7 @@ class AsyncRestExecutor:
         self._transport = AsyncHttpTransport(url)
         self._is_guest = False
         self._retry = RetryPolicy()
-        self._loop = BoundLoop()
+        self.loop = BoundLoop()
         self._plain = plain_async_client(url, identity, timeout)
 
     def speaking_as(self, identity: Identity) -> "AsyncRestExecutor":
@@ -143,7 +143,7 @@ class AsyncRestExecutor:
         return guest
 
     async def run(self, call: Call[T]) -> T:
-        self._loop.check()
+        self.loop.check()
         errand = _Errand(call, self.timeout)
         try:
             try:
@@ -166,6 +166,7 @@ class AsyncRestExecutor:
 
     @property
     def supabase(self) -> "supabase.AsyncClient":
+        self.loop.check()
         plain = self._plain.get()[1]
         plain.renew()
         return plain
@@ -176,9 +177,10 @@ class AsyncRestExecutor:
         return self._plain.opened or (self._transport.opened and not self._is_guest)
 
     def forget(self) -> None:
-        """Let go of what nobody closed."""
+        """Let go of what nobody closed, or cannot close any more, as its event loop has ended."""
         if not self._is_guest:
             self._transport.forget()
+        self._plain.take()
 
     async def close(self) -> None:
         if not self._is_guest:
@@ -195,15 +197,27 @@ class BoundLoop:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def check(self) -> None:
-        """Raises WrongLoop in any other."""
-        running = asyncio.get_running_loop()
+        """Raises WrongLoop in any other. Outside of all loops nothing is decided."""
+        running = _running_loop()
         if self._loop is None:
             self._loop = running
-        elif self._loop is not running:
+        elif running is not None and running is not self._loop:
             raise WrongLoop(
                 "This AsyncReelbase belongs to another event loop.",
                 hint="Make one in each loop, inside of what asyncio.run runs.",
             )
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there was one, and nothing runs in it any more."""
+        return self._loop is not None and not self._loop.is_running()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def _sound(identity: Identity) -> Identity:
