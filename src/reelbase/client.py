@@ -416,6 +416,12 @@ class Reelbase(_Client[Sync]):
         carry = watched if self._cached is None else self._telemetry.observed(self._cached.carry)
         return carry, _opener(self._feeds, self._loop)
 
+    def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
+        super().__del__(warn)
+        # A guest's is its host's; without the attribute, the client was never made.
+        if vars(self).get("_is_guest") is False:
+            self._loop.forget()
+
     @property
     def supabase(self) -> "supabase.Client":
         """The plain supabase-py client, for what reelbase does not do; made when it is first asked for."""

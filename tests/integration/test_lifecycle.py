@@ -13,6 +13,7 @@ from collections.abc import Callable
 from multiprocessing.queues import SimpleQueue
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -21,7 +22,7 @@ from aiohttp import web
 from proxy import serving
 from redis_fixtures import RedisServer
 from reelbase import AsyncReelbase, Cache, ClientClosed, ConfigurationError, Reelbase, WrongLoop
-from support import Target, eventually
+from support import Target, done, eventually
 
 FORK = multiprocessing.get_context("fork") if hasattr(os, "fork") else None
 forking = pytest.mark.skipif(FORK is None, reason="there is no fork here")
@@ -118,6 +119,21 @@ async def test_after_close__calls_and_streams_say_so(target: Target) -> None:
         await anext(client.jobs.watch(job.id))
     with pytest.raises(ClientClosed):
         _ = client.supabase
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+async def test_after_close__reads_that_were_cached_say_so(target: Target, mode: str) -> None:
+    factory: Any = {"sync": Reelbase, "async": AsyncReelbase}[mode]
+    client = factory(target.url, target.service_role_key, cache=Cache())
+    guest = client.as_user(target.token(sub=str(uuid4())))
+    job = await done(guest.jobs.create("mp4", 64, 64))
+    for reader in (client, guest):
+        await done(reader.jobs.get(job.id))
+    await done(client.close() if mode == "sync" else client.aclose())
+
+    for reader in (client, guest):
+        with pytest.raises(ClientClosed, match="Make another one"):
+            await done(reader.jobs.get(job.id))
 
 
 def test_after_close__synchronous_calls_and_streams_say_so(target: Target) -> None:
@@ -351,6 +367,39 @@ async def test_forgotten_asynchronous_client__is_warned_of(target: Target) -> No
         del client
 
 
+@pytest.mark.parametrize("way", ["health", "watch", "subscription"])
+async def test_forgotten_client__leaves_no_thread_or_socket(own_target: Target, way: str) -> None:
+    def use() -> None:
+        client = Reelbase(own_target.url, own_target.service_role_key)
+        job = client.jobs.create("mp4", 64, 64)
+        if way == "health":
+            client.health.check()
+        elif way == "watch":
+            next(client.jobs.watch(job.id))
+        else:
+            client.subscriptions.ready(client.subscriptions.subscribe_to_job(job.id, print))
+
+    with pytest.warns(ResourceWarning, match="unclosed client"):
+        use()
+    before, files = client_threads(), psutil.Process().num_fds()
+    with pytest.warns(ResourceWarning, match="unclosed client"):
+        use()
+
+    def left() -> None:
+        assert client_threads() <= before
+        assert psutil.Process().num_fds() <= files
+        assert connections(own_target.url) == 0
+
+    await eventually(left)
+
+
+def test_forgotten_host__leaves_its_guests_what_they_open_themselves(target: Target) -> None:
+    guest = Reelbase(target.url, target.anon_key).as_user(target.token(sub=str(uuid4())))
+    with guest:
+        job = guest.jobs.create("mp4", 64, 64)
+        assert next(guest.jobs.watch(job.id)).job_id == job.id
+
+
 def test_client_that_never_called__holds_nothing(target: Target) -> None:
     # Warnings are errors here.
     client = Reelbase(target.url, target.service_role_key)
@@ -380,11 +429,11 @@ else:
         client.queue.state()
 """
     for _ in range(5):
-        done = subprocess.run(
+        ended = subprocess.run(
             [sys.executable, "-W", "default", "-c", program], capture_output=True, check=False
         )
 
-        assert (done.returncode, done.stderr) == (0, b"")
+        assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 def test_import__brings_no_library_that_most_programs_do_not_need() -> None:
@@ -393,9 +442,9 @@ import sys, reelbase
 client = reelbase.Reelbase("http://127.0.0.1:1", "key")
 print([name for name in ("supabase", "httpx", "realtime", "websockets", "aiohttp") if name in sys.modules])
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
-    assert done.stdout.strip() == "[]"
+    assert ended.stdout.strip() == "[]"
 
 
 def test_plain_client__has_the_same_key_and_ends_with_its_owner(target: Target) -> None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reelbase.cache.forking import survives_fork
-from reelbase.errors import CallTimeout, ConnectionFailed
+from reelbase.errors import CallTimeout
 from reelbase.execution.deadline import Deadline
+from reelbase.execution.transport import closed_meanwhile
 
 Holds = Callable[[tuple[str, ...], int], bool]
 """Whether what was born then still holds now: a reader after a write must not get an answer from before."""
@@ -139,7 +140,7 @@ class AsyncFlights:
         except asyncio.CancelledError:
             current = asyncio.current_task()
             if flight.task.cancelled() and current is not None and not current.cancelling():
-                raise ConnectionFailed("The client was closed while it was reading.") from None
+                raise closed_meanwhile() from None
             raise
         finally:
             flight.waiting -= 1

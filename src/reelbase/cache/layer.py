@@ -1,6 +1,7 @@
 """The layer around `carry`: reads that are cached are not carried, writes invalidate."""
 
 import copy
+import threading
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass
@@ -48,10 +49,17 @@ class _Caching:
         self._memory = cache.memory
         self._who = who
         self._timeout = timeout
+        self._closed = threading.Event()
+        """One for the copies of guests, which end with this."""
 
     def _cached(self, call: Call[Any]) -> tuple[Hashable, Identity] | None:
         """Under which key and for whom a call is cached; None when it is not."""
-        if call.reads is None or bypassed.get() or not self.cache.lifetimes.cover(call.reads):
+        if (
+            self._closed.is_set()
+            or call.reads is None
+            or bypassed.get()
+            or not self.cache.lifetimes.cover(call.reads)
+        ):
             return None
         identity = self._who()
         return None if identity.expired else (memory_key(identity, call), identity)
@@ -176,6 +184,7 @@ class CachedCarry(_Caching):
 
     def close(self) -> None:
         """Let go of Redis. Harmless when done twice."""
+        self._closed.set()
         store, self._store = self._store, None
         if store is not None:
             self.cache.close_store(store)
@@ -226,7 +235,6 @@ class AsyncCachedCarry(_Caching):
         self._flights = AsyncFlights(cache.memory.holds)
         self._store: AsyncRedisStore | None = None
         self._host: AsyncCachedCarry | None = None
-        self._closed = False
 
     def speaking_as(self, carry: Callable[[Call[Any]], Awaitable[Any]], who: Who) -> "AsyncCachedCarry":
         """The same layer for somebody else; it ends with this one."""
@@ -268,7 +276,7 @@ class AsyncCachedCarry(_Caching):
 
     async def close(self) -> None:
         """End the reads under way and let go of Redis. Harmless when done twice."""
-        self._closed = True
+        self._closed.set()
         await self._flights.close()
         store, self._store = self._store, None
         if store is not None:
@@ -276,7 +284,7 @@ class AsyncCachedCarry(_Caching):
 
     def forget(self) -> None:
         """Let go of what cannot be closed any more, as its event loop has ended."""
-        self._closed = True
+        self._closed.set()
         store, self._store = self._store, None
         if store is not None:
             self.cache.forget_async_store(store)
@@ -285,7 +293,7 @@ class AsyncCachedCarry(_Caching):
         if self._host is not None:
             return self._host._opened()  # noqa: SLF001  # of the same class
         # Not before the first call: a client may be made outside of its event loop.
-        if self._store is None and not self._closed:
+        if self._store is None and not self._closed.is_set():
             self._store = self.cache.open_async_store()
         return self._store
 

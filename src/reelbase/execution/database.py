@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from reelbase.errors import ClientClosed, ConfigurationError
+from reelbase.errors import ConfigurationError
+from reelbase.execution.transport import closed_before
 
 if TYPE_CHECKING:
     # Of the extra `transactions`.
@@ -25,7 +26,7 @@ class AsyncDatabase:
     def transactions(self) -> "AsyncTransactions":
         """Where transactions begin. Raises ConfigurationError, naming what is missing, and ClientClosed."""
         if self._forgotten:
-            raise ClientClosed("The client is closed.", hint="Make another one.")
+            raise closed_before()
         if self._transactions is None:
             with _extra():
                 from reelbase.transactions.pool import AsyncPool  # noqa: PLC0415

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Generic, TypeVar
 
-from reelbase.errors import ClientClosed
 from reelbase.execution.forks import forks
+from reelbase.execution.transport import closed_before
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ class Lazy(Generic[T]):
             return self._made
         with self._lock:
             if self._closed:
-                raise ClientClosed("The client is closed.", hint="Make another one.")
+                raise closed_before()
             if self._made is None:
                 self._made = self._make()
             return self._made

@@ -77,6 +77,10 @@ def unreadable(reason: str) -> UnexpectedAnswer:
     return UnexpectedAnswer(f"The server's answer cannot be read ({reason}).", hint="Check SUPABASE_URL.")
 
 
+def closed_before() -> ClientClosed:
+    return ClientClosed("The client is closed.", hint="Make another one.")
+
+
 def closed_meanwhile() -> ClientClosed:
     return ClientClosed("The client was closed during the call.")
 

@@ -70,6 +70,14 @@ class BackgroundLoop:
                 self._thread.join()
             self._thread = None
 
+    def forget(self) -> None:
+        """End the thread, if there is one, and do not wait for it: whoever collects garbage may be in it."""
+        if self._loop is None or self._closing is None:
+            return
+        self.closed = True
+        with suppress(RuntimeError):  # it has ended
+            self._loop.call_soon_threadsafe(self._closing.set)
+
     def _started(self) -> asyncio.AbstractEventLoop:
         if self.closed:
             raise ClientClosed("The client is closed.", hint="Make another one.")

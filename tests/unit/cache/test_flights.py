@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from cache_rows import get_job
-from reelbase import ConnectionFailed, ReelbaseError
+from reelbase import ClientClosed, ReelbaseError
 from reelbase.cache.flights import AsyncFlights, Flights
 from reelbase.cache.memory import Memory
 from reelbase.execution.deadline import Deadline
@@ -132,7 +132,7 @@ async def test_async__closing_tells_who_waits() -> None:
 
     await flights.close()
 
-    with pytest.raises(ConnectionFailed, match="closed while it was reading"):
+    with pytest.raises(ClientClosed, match="closed during the call"):
         await reader
 
 
