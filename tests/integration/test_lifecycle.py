@@ -458,6 +458,25 @@ def test_plain_client__has_the_same_key_and_ends_with_its_owner(target: Target) 
         plain.rpc("user_role").execute()
 
 
+@pytest.mark.parametrize("mode", ["sync", "async"])
+async def test_plain_client_of_a_guest__ends_with_the_host(own_target: Target, mode: str) -> None:
+    host: Any = {"sync": Reelbase, "async": AsyncReelbase}[mode](own_target.url, own_target.service_role_key)
+    guests = [host.as_user(own_target.token()) for _ in range(3)]
+    guests.append(guests[0].as_user(own_target.token()))
+    plains = [guest.supabase for guest in guests]
+    for plain in plains:
+        await done(plain.rpc("user_role").execute())
+    await done(host.close() if mode == "sync" else host.aclose())
+
+    assert connections(own_target.url) == 0
+    for plain in plains:
+        with pytest.raises(RuntimeError, match="closed"):
+            await done(plain.rpc("user_role").execute())
+    for guest in (*guests, host.as_user(own_target.token())):
+        with pytest.raises(ClientClosed, match="Make another one"):
+            _ = guest.supabase
+
+
 async def test_plain_client__has_the_same_token_too(target: Target) -> None:
     async with target.user() as client:
         assert (await client.supabase.rpc("user_role").execute()).data == await client.security.user_role()

@@ -37,6 +37,10 @@ class AsyncHttpTransport:
         """Whether there are connections to let go of."""
         return self._session.opened
 
+    @property
+    def closed(self) -> bool:
+        return self._session.closed
+
     async def send(self, function: str, body: bytes, headers: Mapping[str, str], seconds: float) -> Reply:
         with self._translated(seconds):
             # A redirect would carry the key to an address that nobody configured.

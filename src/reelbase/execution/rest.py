@@ -11,12 +11,12 @@ from reelbase.errors import ReelbaseError, WrongLoop
 from reelbase.execution.call import Call
 from reelbase.execution.deadline import Deadline
 from reelbase.execution.identity import Identity
-from reelbase.execution.plain import plain_async_client, plain_client
+from reelbase.execution.plain import AsyncPlain, Plain, Plains, plain_async_client, plain_client
 from reelbase.execution.retry import RetryPolicy
 from reelbase.execution.sync_http import HttpTransport
 from reelbase.execution.telemetry import attempt_headers
 from reelbase.execution.translation import read_reply
-from reelbase.execution.transport import malformed
+from reelbase.execution.transport import closed_before, malformed
 
 if TYPE_CHECKING:
     import supabase
@@ -64,13 +64,15 @@ class RestExecutor:
         self._transport = HttpTransport(url)
         self._is_guest = False
         self._retry = RetryPolicy()
-        self._plain = plain_client(url, identity, timeout)
+        self._plains = Plains[Plain]()
+        self._plain = self._plains.add(plain_client(url, identity, timeout))
 
     def speaking_as(self, identity: Identity) -> "RestExecutor":
         """An executor for another identity, over the same connections; closing it leaves them open."""
         guest = copy.copy(self)
         guest._identity, guest._is_guest = _sound(identity), True  # noqa: SLF001  # its own copy
-        guest._plain = plain_client(self._url, identity, self.timeout)  # noqa: SLF001
+        guest._plains = Plains(self._plains)  # noqa: SLF001
+        guest._plain = guest._plains.add(plain_client(self._url, identity, self.timeout))  # noqa: SLF001
         return guest
 
     def run(self, call: Call[T]) -> T:
@@ -98,6 +100,8 @@ class RestExecutor:
 
     @property
     def supabase(self) -> "supabase.Client":
+        if self._transport.closed:
+            raise closed_before()
         plain = self._plain.get()[1]
         plain.renew()
         return plain
@@ -114,9 +118,8 @@ class RestExecutor:
     def close(self) -> None:
         if not self._is_guest:
             self._transport.close()
-        plain = self._plain.take()
-        if plain is not None:
-            plain[0].close()
+        for http, _ in self._plains.take():
+            http.close()
 
 
 class AsyncRestExecutor:
@@ -133,13 +136,15 @@ class AsyncRestExecutor:
         self._is_guest = False
         self._retry = RetryPolicy()
         self.loop = BoundLoop()
-        self._plain = plain_async_client(url, identity, timeout)
+        self._plains = Plains[AsyncPlain]()
+        self._plain = self._plains.add(plain_async_client(url, identity, timeout))
 
     def speaking_as(self, identity: Identity) -> "AsyncRestExecutor":
         """An executor for another identity, over the same connections; closing it leaves them open."""
         guest = copy.copy(self)
         guest._identity, guest._is_guest = _sound(identity), True  # noqa: SLF001  # its own copy
-        guest._plain = plain_async_client(self._url, identity, self.timeout)  # noqa: SLF001
+        guest._plains = Plains(self._plains)  # noqa: SLF001
+        guest._plain = guest._plains.add(plain_async_client(self._url, identity, self.timeout))  # noqa: SLF001
         return guest
 
     async def run(self, call: Call[T]) -> T:
@@ -167,6 +172,8 @@ class AsyncRestExecutor:
     @property
     def supabase(self) -> "supabase.AsyncClient":
         self.loop.check()
+        if self._transport.closed:
+            raise closed_before()
         plain = self._plain.get()[1]
         plain.renew()
         return plain
@@ -180,14 +187,13 @@ class AsyncRestExecutor:
         """Let go of what nobody closed, or cannot close any more, as its event loop has ended."""
         if not self._is_guest:
             self._transport.forget()
-        self._plain.take()
+        self._plains.take()
 
     async def close(self) -> None:
         if not self._is_guest:
             await self._transport.close()
-        plain = self._plain.take()
-        if plain is not None:
-            await plain[0].aclose()
+        for http, _ in self._plains.take():
+            await http.aclose()
 
 
 class BoundLoop:

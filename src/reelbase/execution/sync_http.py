@@ -47,6 +47,10 @@ class HttpTransport:
         """Whether there are connections to let go of."""
         return self._client.opened
 
+    @property
+    def closed(self) -> bool:
+        return self._client.closed
+
     def send(self, function: str, body: bytes, headers: Mapping[str, str], seconds: float) -> Reply:
         with _translated(seconds):
             request = self._client.get().post(self._address + function)
