@@ -154,6 +154,7 @@ class _Client(Services[M], ABC):
         """
         if callable(token):
             return self._guest(Identity(self._identity.key, token_provider=token))
+        token = Secret(token)
         return self._guest(Identity(self._identity.key, access_token=token))
 
     def as_client(self, client_ip: Address) -> Self:

@@ -26,6 +26,7 @@ from proxy import serving
 from reelbase import (
     AsyncReelbase,
     AuthenticationError,
+    Cache,
     CallTimeout,
     ConfigurationError,
     ConnectionPhase,
@@ -563,6 +564,56 @@ async def test_password_of_the_database__does_not_show(
     said.append(shown(wrong.value))
 
     assert secret not in "".join(said) + caplog.text
+
+
+SECRET = "s3cret-" + "x" * 8
+NOWHERE = "http://127.0.0.1:9"
+
+
+def as_user(token: Any) -> None:
+    with Reelbase(NOWHERE, "key") as client:
+        client.as_user(token).jobs.list()
+
+
+async def as_user_async(provider: Any) -> None:
+    async with AsyncReelbase(NOWHERE, "key") as client:
+        await client.as_user(provider).jobs.list()
+
+
+async def later() -> str:
+    return SECRET
+
+
+def connection_string() -> str:
+    return f"postgresql://postgres:{SECRET}@127.0.0.1:9/postgres"
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        lambda: Reelbase(NOWHERE, SECRET, timeout=-1),
+        lambda: Reelbase(NOWHERE, "key", access_token=SECRET, timeout=-1),
+        lambda: Reelbase(NOWHERE, "key", access_token=SECRET, token_provider=lambda: ""),
+        lambda: Reelbase(NOWHERE, SECRET + "\n"),
+        lambda: Reelbase(NOWHERE, "key", database_url=connection_string(), timeout=-1),
+        lambda: AsyncReelbase(NOWHERE, "key", database_url=connection_string(), timeout=-1),
+        lambda: as_user(SECRET + "\n"),
+        lambda: as_user(lambda: SECRET),
+        lambda: as_user(SECRET.encode),
+        lambda: asyncio.run(as_user_async(lambda: SECRET)),
+        lambda: asyncio.run(as_user_async(later)),
+        lambda: SigningKey.from_secret(SECRET),
+        lambda: SigningKey.from_private_key(SECRET),
+        lambda: Cache(redis=f"http://:{SECRET}@127.0.0.1"),
+        lambda: Cache.from_setting(f"http://:{SECRET}@127.0.0.1"),
+        lambda: Cache(redis=f"redis://:{SECRET}@127.0.0.1", max_entries=0),
+    ],
+)
+def test_mistakes_with_secrets__do_not_show_them(mistake: Callable[[], object]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        mistake()
+
+    assert SECRET not in shown(caught.value)
 
 
 def test_wrong_address__does_not_show_the_key() -> None:

@@ -12,6 +12,7 @@ from reelbase.cache.lifetimes import Lifetimes
 from reelbase.cache.memory import Memory
 from reelbase.cache.stats import CacheStats, Counter, LevelStats
 from reelbase.errors import ConfigurationError
+from reelbase.execution.identity import Secret
 
 if TYPE_CHECKING:
     from reelbase.cache.redis import AsyncRedisStore, RedisStore
@@ -44,6 +45,10 @@ class Cache:
         recheck_seconds: float = 1.0,
         redis_timeout: float = 0.2,
     ) -> None:
+        # Under the same name, so that a traceback that shows local variables shows no password.
+        redis = None if redis is None else Secret(redis)
+        # For the repr, which a traceback may ask for as well.
+        self._redis_url: str | None = None
         if max_entries < 1 or max_bytes < 1:
             raise ConfigurationError("A cache needs room: max_entries and max_bytes are at least 1.")
         self.lifetimes = lifetimes or Lifetimes()
@@ -66,6 +71,7 @@ class Cache:
         """The cache that REELBASE_CACHE names: `memory`, the address of a Redis, or None for `off`."""
         if setting == "off":
             return None
+        setting = Secret(setting)
         return cls() if setting == "memory" else cls(redis=setting)
 
     def __repr__(self) -> str:
@@ -157,12 +163,7 @@ def _checked(url: str | None) -> str | None:
     """The address of Redis, None when it cannot be used."""
     if url is None:
         return None
-    try:
-        parts = urlsplit(url)
-        known = parts.scheme in _SCHEMES and (parts.port is None or parts.port > 0)
-    except ValueError:
-        known = False
-    if not known:
+    if not _is_address(url):
         # The address is not shown: it may hold a password.
         raise ConfigurationError(
             "The cache is to be off, memory, or the address of a Redis such as redis://localhost:6379/0.",
@@ -172,3 +173,12 @@ def _checked(url: str | None) -> str | None:
         logger.warning("The cache goes without Redis: its package is missing. pip install 'reelbase[redis]'.")
         return None
     return url
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in _SCHEMES and (port is None or port > 0)

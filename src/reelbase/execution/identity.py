@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from contextvars import copy_context
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from reelbase.errors import Answer, AuthenticationError, ConfigurationError
 from reelbase.execution.call import Call
@@ -49,8 +49,6 @@ class Identity:
     def __init__(
         self, key: str, access_token: str | None = None, token_provider: TokenProvider | None = None
     ) -> None:
-        if access_token is not None and token_provider is not None:
-            raise ConfigurationError("Give access_token or token_provider, not both.")
         self.key = Secret(key)
         self._provider = token_provider
         self._lock = threading.Lock()
@@ -59,6 +57,8 @@ class Identity:
         self._due: float | None = None
         self.token: str = Secret(_UNASKED if token_provider else access_token or key)
         """What goes into Authorization; after `fresh`, valid for a while."""
+        if access_token is not None and token_provider is not None:
+            raise ConfigurationError("Give access_token or token_provider, not both.")
         if token_provider is not None:
             forks.register(self)
 
@@ -129,12 +129,12 @@ class Identity:
                 return None
             assert self._provider is not None  # noqa: S101  # for type checkers
             try:
-                token = self._provider()
+                answer = _hidden(self._provider())
             except Exception as error:
                 raise _unavailable(error) from error
-            if inspect.isawaitable(token):
-                return token
-            self._take(token)
+            if not isinstance(answer, str):
+                return answer
+            self._take(answer)
             return None
 
     async def _renew(self, rejected: str | None) -> None:
@@ -149,13 +149,13 @@ class Identity:
             answer = await asyncio.wrap_future(self._asked)
         if answer is not None:
             try:
-                token = await answer
+                token = _hidden(await answer)
             except Exception as error:
                 raise _unavailable(error) from error
             self._take(token)
 
-    def _take(self, token: Any) -> None:
-        claims = claims_of(token) if isinstance(token, str) else {}
+    def _take(self, token: str) -> None:
+        claims = claims_of(token)
         if not claims:
             raise ConfigurationError("token_provider returned something that is no JWT.")
         expires = claims.get("exp")
@@ -164,7 +164,7 @@ class Identity:
             self._due = expires - min(_MARGIN, max(0.0, expires - now) / 2)
         else:
             self._due = None
-        self.token = Secret(token)
+        self.token = token
 
 
 def claims_of(token: str) -> Mapping[str, Any]:
@@ -234,6 +234,17 @@ async def _fresh_async(identity: Identity, deadline: Deadline[Any], rejected: st
             return await identity.fresh_async(rejected=rejected)
     except TimeoutError as error:
         raise deadline.missed(_PROVIDER) from error
+
+
+@overload
+def _hidden(answer: Awaitable[str]) -> Awaitable[str]: ...
+@overload
+def _hidden(answer: str) -> Secret: ...
+def _hidden(answer: str | Awaitable[str]) -> Secret | Awaitable[str]:
+    """What a provider returned, so that no traceback shows it; what is no text is no token, and left out."""
+    if inspect.isawaitable(answer):
+        return answer
+    return Secret(answer if isinstance(answer, str) else "")
 
 
 def _in_thread(work: Callable[..., T], *arguments: Any) -> Future[T]:

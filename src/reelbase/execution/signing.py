@@ -27,12 +27,14 @@ class SigningKey:
     @classmethod
     def from_secret(cls, secret: str) -> Self:
         """The project's JWT secret (HS256). Raises ConfigurationError if it is too short to be one."""
+        # Under the same name, so that a traceback that shows local variables does not show it.
+        secret = Secret(secret)
         if len(secret) < _MINIMUM_LENGTH:
             raise ConfigurationError(
                 f"The JWT secret has fewer than {_MINIMUM_LENGTH} characters.",
                 hint="Set SUPABASE_JWT_SECRET to what `supabase status -o env` calls JWT_SECRET.",
             )
-        return cls(Secret(secret), "HS256")
+        return cls(secret, "HS256")
 
     @classmethod
     def from_private_key(cls, text: str, key_id: str | None = None) -> Self:
