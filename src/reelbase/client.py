@@ -25,6 +25,7 @@ from reelbase.execution.batch import AsyncBatch, Batch
 from reelbase.execution.call import Call
 from reelbase.execution.database import AsyncDatabase, Database
 from reelbase.execution.identity import Identity, Secret, TokenProvider, renewing, renewing_async
+from reelbase.execution.invalid import invalid
 from reelbase.execution.operation import Async, M, Sync
 from reelbase.execution.rest import AsyncRestExecutor, RestExecutor
 from reelbase.execution.telemetry import Hook, Hooks, Telemetry, current_correlation
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TIMEOUT = 10.0
 DEFAULT_SLOW_CALL = 1.0
+LONGEST_TIMEOUT = 86400.0
 POOL_SIZE = 4
 TRANSACTION_TIMEOUT = 5.0
 ATTEMPTS = 5
@@ -76,10 +78,10 @@ class _Client(Services[M], ABC):
 
     `key` is an API key of either kind. `access_token` is the JWT of whoever the client speaks for, or
     `token_provider` returns it, now and again before it expires; without one the client speaks for the key.
-    `timeout` is seconds that a call may take, repeats included; one of `slow_call` seconds or more is logged
-    as slow. `signing_key` signs watch tokens, for backends. `on_call` is called after each call. With a
-    `cache`, which several clients may share, reads may be as old as docs/concepts/cache.md says. Events come
-    live by the way that `live` names; docs/concepts/realtime.md says when to choose `broadcast`.
+    `timeout` is seconds that a call may take, repeats included, a day at most; one of `slow_call` seconds or
+    more is logged as slow. `signing_key` signs watch tokens, for backends. `on_call` is called after each
+    call. With a `cache`, which several clients may share, reads may be as old as docs/concepts/cache.md says.
+    Events come live by the way that `live` names; docs/concepts/realtime.md says when to choose `broadcast`.
 
     Transactions go to `database_url`, with `pool_size` connections at most, and take `transaction_timeout`
     seconds at most unless told otherwise. Nothing connects there before the first one.
@@ -162,8 +164,8 @@ class _Client(Services[M], ABC):
 
         The database then shows and creates what it would if that client had called: its own jobs, live too,
         within its rate limit. For backends with a signing key, which vouches for the address; else raises
-        ConfigurationError. Take the address from the connection or a proxy of yours, never from what the
-        client itself says. Like `as_user` in everything else.
+        ConfigurationError, and InvalidArgument for what is no address. Take the address from the connection
+        or a proxy of yours, never from what the client itself says. Like `as_user` in everything else.
         """
         key = self._signing_key
         if key is None:
@@ -171,7 +173,7 @@ class _Client(Services[M], ABC):
                 "There is no key to vouch for an address with.",
                 hint="Set SUPABASE_JWT_SECRET or REELBASE_SIGNING_KEY, or give the client signing_key.",
             )
-        claims = {"role": "anon", "client_ip": str(ip_address(str(client_ip)))}
+        claims = {"role": "anon", "client_ip": _single_address(client_ip)}
         return self._guest(
             Identity(self._identity.key, token_provider=lambda: key.sign(claims, timedelta(hours=1)))
         )
@@ -512,9 +514,22 @@ def _place() -> str:
 
 
 def _checked(timeout: float) -> float:
-    if not timeout > 0:
-        raise ConfigurationError(f"A timeout of {timeout} seconds leaves no time.", hint="Give more than 0.")
+    if not 0 < timeout <= LONGEST_TIMEOUT:
+        raise ConfigurationError(
+            f"A call cannot take {timeout} seconds.", hint="Give more than 0, and at most a day (86400)."
+        )
     return timeout
+
+
+def _single_address(client_ip: Address) -> str:
+    """As the database reads it, to which the zones of an IPv6 address mean nothing."""
+    try:
+        address = ip_address(str(client_ip))
+    except ValueError:
+        address = None
+    if address is None or getattr(address, "scope_id", None) is not None:
+        raise invalid("client_ip", "must be an IP address, without a zone")
+    return str(address)
 
 
 # Functions, not methods of the client: it should not be part of a cycle, so that a forgotten one is noticed

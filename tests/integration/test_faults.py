@@ -364,10 +364,17 @@ async def test_time_of_a_call__can_be_set_for_one(connect: Connect) -> None:
             await ask(client, lambda client: client.with_timeout(0.2).jobs.list())
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
-def test_time_of_a_call__is_more_than_nothing(seconds: float) -> None:
-    with pytest.raises(ConfigurationError, match="leaves no time"):
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), 86401])
+def test_time_of_a_call__is_more_than_nothing_and_at_most_a_day(seconds: float) -> None:
+    with pytest.raises(ConfigurationError, match="A call cannot take"):
         Reelbase("http://127.0.0.1:1", "key", timeout=seconds)
+    with pytest.raises(ConfigurationError, match="A call cannot take"):
+        Reelbase("http://127.0.0.1:1", "key").with_timeout(seconds)
+
+
+def test_longest_time_of_a_call__can_be_given(target: Target) -> None:
+    with Reelbase(target.url, target.service_role_key, timeout=86400) as client:
+        client.jobs.list(page_size=1)
 
 
 async def test_token__that_is_over_is_an_authentication_error(target: Target, connect: Connect) -> None:

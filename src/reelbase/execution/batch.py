@@ -8,16 +8,10 @@ from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 from uuid import uuid4
 
-from reelbase.errors import (
-    Answer,
-    CallRefused,
-    InvalidArgument,
-    ReelbaseError,
-    TransactionFailed,
-    UnexpectedAnswer,
-)
+from reelbase.errors import CallRefused, InvalidArgument, ReelbaseError, TransactionFailed, UnexpectedAnswer
 from reelbase.execution.call import Call
 from reelbase.execution.handle import Handle, Reference
+from reelbase.execution.invalid import invalid
 from reelbase.execution.operation import Batched
 from reelbase.execution.translation import sendable
 from reelbase.realtime.watch import Subject
@@ -208,13 +202,4 @@ def _refuse_watch(_: Subject) -> NoReturn:
 
 
 def _too_much(problem: str) -> InvalidArgument:
-    """As the server would refuse it, before it is sent."""
-    problems = [{"argument": "calls", "problem": problem}]
-    return InvalidArgument(
-        Answer(
-            f"calls {problem}",
-            error="invalid_argument",
-            hint="Send several batches, or use a transaction.",
-            details={"problems": problems},
-        )
-    )
+    return invalid("calls", problem, hint="Send several batches, or use a transaction.")

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Self
 
-from reelbase.errors import Answer, ConfigurationError, InvalidArgument
+from reelbase.errors import ConfigurationError
 from reelbase.execution.identity import Secret
+from reelbase.execution.invalid import invalid
 
 LONGEST = timedelta(days=1)
 _MINIMUM_LENGTH = 32
@@ -81,14 +82,7 @@ class SigningKey:
         import jwt  # noqa: PLC0415
 
         if not timedelta(0) < expires_in <= LONGEST:
-            problem = "must be more than nothing and at most a day"
-            raise InvalidArgument(
-                Answer(
-                    f"expires_in {problem}.",
-                    error="invalid_argument",
-                    details={"problems": [{"argument": "expires_in", "problem": problem}]},
-                )
-            )
+            raise invalid("expires_in", "must be more than nothing and at most a day")
         now = int(time.time())
         expiry = now + max(1, int(expires_in.total_seconds()))
         headers = {"kid": self._key_id} if self._key_id else None
