@@ -120,6 +120,12 @@ async def test_guest__speaks_for_the_user_and_its_host_does_not(client: AnyClien
         await done(user.queue.state())
 
 
+@pytest.mark.parametrize("nothing", ["", None])
+async def test_guest_without_a_token__does_not_speak_for_its_host(client: AnyClient, nothing: Any) -> None:
+    with pytest.raises(AuthenticationError):
+        await done(client.as_user(nothing).security.user_role())
+
+
 async def test_guest__may_close_without_its_host(client: AnyClient, target: Target) -> None:
     user = client.as_user(target.token(sub=str(uuid4())))
     job = await done(user.jobs.create("mp4", 64, 64))

@@ -59,6 +59,9 @@ class Identity:
         """What goes into Authorization; after `fresh`, valid for a while."""
         if access_token is not None and token_provider is not None:
             raise ConfigurationError("Give access_token or token_provider, not both.")
+        if access_token == "":
+            # Who gives an empty one, of a request without any, must not speak for the key.
+            raise AuthenticationError(Answer("The access token is empty."))
         if token_provider is not None:
             forks.register(self)
 
