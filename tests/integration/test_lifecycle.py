@@ -343,6 +343,7 @@ async def test_fork__of_an_asynchronous_client_is_refused_in_the_child_s_loop(ta
         # In threads, where no loop runs.
         refused = await asyncio.to_thread(in_child, lambda: asyncio.run(call(used)))
         assert str(refused).startswith(WrongLoop.__name__)
+        assert await asyncio.to_thread(in_child, lambda: asyncio.run(closing(used))) is None
         assert await asyncio.to_thread(in_child, lambda: asyncio.run(call(unused))) is False
         assert await call(used) is False
 

@@ -10,6 +10,7 @@ import tenacity
 from reelbase.errors import ReelbaseError, WrongLoop
 from reelbase.execution.call import Call
 from reelbase.execution.deadline import Deadline
+from reelbase.execution.forks import forks
 from reelbase.execution.identity import Identity
 from reelbase.execution.plain import AsyncPlain, Plain, Plains, plain_async_client, plain_client
 from reelbase.execution.retry import RetryPolicy
@@ -201,6 +202,12 @@ class BoundLoop:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_of_parent = False
+        forks.register(self)
+
+    def leave_parent(self) -> None:
+        """A forked child's loop is another one; the parent's does not run here, though it looks so."""
+        self._is_of_parent = self._loop is not None
 
     def check(self) -> None:
         """Raises WrongLoop in any other. Outside of all loops nothing is decided."""
@@ -216,7 +223,7 @@ class BoundLoop:
     @property
     def is_over(self) -> bool:
         """Whether there was one, and nothing runs in it any more."""
-        return self._loop is not None and not self._loop.is_running()
+        return self._is_of_parent or (self._loop is not None and not self._loop.is_running())
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
