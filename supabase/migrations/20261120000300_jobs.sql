@@ -541,6 +541,59 @@ $$;
 comment on function private.creation_scope is 'In whose name the caller may create jobs; refuses those who may not.';
 grant execute on function private.creation_scope to anon, authenticated, service_role;
 
+-- The value of a property, or if it is larger than the property's rule allows, a text, which breaks the rule as well and costs
+-- nothing: what is far too large would keep every step up to the rule busy.
+create function private.cut_value(property text, value jsonb)
+returns jsonb
+language sql
+immutable
+set search_path = ''
+as $$
+    select case
+        when pg_column_size(value) > case property
+            when 'metadata' then 65536 when 'text_style' then 65536 when 'request_body' then 1048576
+        end then to_jsonb('too large'::text)
+        else value
+    end;
+$$;
+comment on function private.cut_value is 'The value of a property, or a text if it is too large.';
+grant execute on function private.cut_value to anon, authenticated, service_role;
+
+-- The same for the objects of a JSON array, and for their `elements`.
+create function private.cut_values(items jsonb)
+returns jsonb
+language plpgsql
+immutable
+set search_path = ''
+as $$
+begin
+    -- Longer lists are refused as such. What fits is not put together again.
+    if jsonb_typeof(items) is distinct from 'array' or jsonb_array_length(items) > 500 then
+        return items;
+    elsif not exists (
+        select from jsonb_array_elements(items) as item,
+            (values ('metadata', 65536), ('text_style', 65536), ('request_body', 1048576), ('elements', 65536)) as large (property, bytes)
+        where pg_column_size(item -> property) > bytes
+    ) then
+        return items;
+    end if;
+    return (
+        select jsonb_agg(
+            case when jsonb_typeof(item.value) = 'object' then (
+                select coalesce(jsonb_object_agg(key, case
+                    when key = 'elements' then private.cut_values(value) else private.cut_value(key, value)
+                end), '{}')
+                from jsonb_each(item.value)
+            ) else item.value end
+            order by item.place
+        )
+        from jsonb_array_elements(items) with ordinality as item (value, place)
+    );
+end;
+$$;
+comment on function private.cut_values is 'Objects for rows, without values that are too large.';
+grant execute on function private.cut_values to anon, authenticated, service_role;
+
 -- One object of a call that creates jobs: its place, the job made for it if it is new, its key and content.
 create type private.insertion as (place integer, job_id uuid, is_new boolean, key text, fingerprint bytea);
 
@@ -789,9 +842,10 @@ begin
     select inserted.job_id into new_id
     from private.insert_jobs(jsonb_build_array(jsonb_build_object(
         'output_format', output_format, 'width', width, 'height', height, 'estimated_duration', estimated_duration,
-        'client_ip', client_ip, 'user_agent', user_agent, 'metadata', metadata, 'fps', fps,
-        'response_type', response_type, 'request_body', request_body, 'user_id', user_id, 'priority', priority,
-        'max_retries', max_retries, 'available_at', available_at, 'idempotency_key', idempotency_key
+        'client_ip', client_ip, 'user_agent', user_agent, 'metadata', private.cut_value('metadata', metadata), 'fps', fps,
+        'response_type', response_type, 'request_body', private.cut_value('request_body', request_body),
+        'user_id', user_id, 'priority', priority, 'max_retries', max_retries, 'available_at', available_at,
+        'idempotency_key', idempotency_key
     )), '') as inserted;
     return private.visible_job(new_id);
 end;

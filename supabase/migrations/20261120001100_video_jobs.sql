@@ -70,10 +70,10 @@ declare
 begin
     new_id := private.insert_video_jobs(jsonb_build_array(jsonb_build_object(
         'output_format', output_format, 'width', width, 'height', height, 'estimated_duration', estimated_duration,
-        'client_ip', client_ip, 'user_agent', user_agent, 'metadata', metadata, 'fps', fps,
-        'response_type', response_type, 'request_body', request_body, 'user_id', user_id, 'priority', priority,
-        'max_retries', max_retries, 'available_at', available_at, 'idempotency_key', idempotency_key,
-        'elements', coalesce(elements, 'null')
+        'client_ip', client_ip, 'user_agent', user_agent, 'metadata', private.cut_value('metadata', metadata), 'fps', fps,
+        'response_type', response_type, 'request_body', private.cut_value('request_body', request_body),
+        'user_id', user_id, 'priority', priority, 'max_retries', max_retries, 'available_at', available_at,
+        'idempotency_key', idempotency_key, 'elements', coalesce(private.cut_values(elements), 'null')
     )), '');
     made.elements := array(
         select listed from public.elements as listed where listed.job_id = new_id order by listed.element_order
@@ -102,7 +102,7 @@ begin
     perform private.require_list('jobs', jobs, 500);
     ids := array(
         select inserted.id
-        from private.insert_video_jobs(create_jobs.jobs, 'jobs[%s].') with ordinality as inserted (id, place)
+        from private.insert_video_jobs(private.cut_values(create_jobs.jobs), 'jobs[%s].') with ordinality as inserted (id, place)
         order by inserted.place
     );
     return query

@@ -1,22 +1,31 @@
 """Creating jobs: many in one call, idempotency keys, bad arguments by name."""
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
 import httpx
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from sql import Session, acting, job_state, new_job, refused, row, rows
 from support import Target
 
 VIDEO = {"output_format": "mp4", "width": 64, "height": 64}
 TEXT = {"type": "text", "text_content": "Hello"}
+
+
+def seconds(session: Session, query: LiteralString, *parameters: Any) -> float:
+    """How long the server takes for a query."""
+    begin = time.perf_counter()
+    session.execute(query, parameters)
+    return time.perf_counter() - begin
 
 
 def key() -> str:
@@ -310,6 +319,67 @@ def test_bad_argument__is_named(database: Session, arguments: dict[str, Any], ar
     with refused("invalid_argument") as refusal:
         new_job(database, **arguments)
     assert list(refusal.problems) == [argument]
+
+
+MANY = {"x": list(range(1_100_000))}
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "argument"),
+    [
+        ("create_job", {**VIDEO, "metadata": MANY}, "metadata"),
+        ("create_job", {**VIDEO, "request_body": MANY}, "request_body"),
+        ("create_video_job", {**VIDEO, "elements": [TEXT], "metadata": MANY}, "metadata"),
+        ("create_video_job", {**VIDEO, "elements": [{**TEXT, "metadata": MANY}]}, "elements[0].metadata"),
+        ("create_jobs", {"jobs": [VIDEO, {**VIDEO, "metadata": MANY}]}, "jobs[1].metadata"),
+        (
+            "create_jobs",
+            {"jobs": [{**VIDEO, "elements": [{**TEXT, "text_style": MANY}]}]},
+            "jobs[0].elements[0].text_style",
+        ),
+    ],
+)
+def test_far_too_large__is_refused_without_much_work(
+    database: Session, function: str, arguments: dict[str, Any], argument: str
+) -> None:
+    # How long it takes to read what comes is the measure.
+    longest = max(seconds(database, "select %s::jsonb is null", Jsonb(arguments)) for _ in range(3))
+    database.execute(
+        sql.SQL("set statement_timeout = {}").format(sql.Literal(f"{1000 * (3 * longest + 0.5):.0f}ms"))
+    )
+
+    with refused("invalid_argument") as refusal:
+        rows(database, function, **arguments)
+
+    assert list(refusal.problems) == [argument]
+    assert refusal.problems[argument].startswith("must be a plain JSON object of at most ")
+
+
+def test_far_too_large__is_named_with_all_else_that_is_wrong(database: Session) -> None:
+    large = {"x": "y" * 2_000_000}
+    jobs = [
+        {**VIDEO, "metadata": large, "width": 1},
+        7,
+        {**VIDEO, "request_body": large, "elements": [{"metadata": large}, "x"]},
+    ]
+
+    with refused("invalid_argument") as refusal:
+        rows(database, "create_jobs", jobs=jobs)
+
+    assert set(refusal.problems) == {
+        "jobs[0].metadata",
+        "jobs[0].width",
+        "jobs[1]",
+        "jobs[2].request_body",
+    }
+
+
+def test_large__as_the_rule_allows_is_taken(database: Session) -> None:
+    metadata, request_body = {"x": "y" * 65_000}, {"x": "y" * 1_048_000}
+
+    made = new_job(database, metadata=metadata, request_body=request_body)
+
+    assert (made["metadata"], made["request_body"]) == (metadata, request_body)
 
 
 @pytest.mark.parametrize("column", ["request_body", "metadata", "error_details"])
