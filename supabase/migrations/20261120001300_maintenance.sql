@@ -31,7 +31,8 @@ comment on function private.has_unread_events is 'Whether a consumer has not com
 grant execute on function private.has_unread_events to service_role;
 
 -- Delete at most max_rows of the jobs that ended before a moment, the oldest first. What somebody else works on is
--- left for the next time, so this waits for nobody and cannot deadlock. Definer: nobody may delete from the table; so it
+-- left for the next time, so this waits for nobody and cannot deadlock. A consumer that stays away can hold all jobs since then: so
+-- no more than 10,000 are looked at beyond max_rows, which costs the same however many they get. Definer: nobody may delete from the table; so it
 -- asks for itself who is calling, like the next one.
 create function private.remove_finished_jobs(before timestamptz, max_rows integer)
 returns bigint
@@ -44,11 +45,20 @@ declare
 begin
     perform private.require_admin();
     delete from public.jobs where jobs.id = any (array(
-        select old.id from public.jobs as old
-        where old.finished_at < before and not private.has_unread_events(old.id)
-        order by old.finished_at
+        select unlocked.id
+        from (
+            select jobs.id from public.jobs
+            where jobs.finished_at < before
+            order by jobs.finished_at
+            limit max_rows + 10000
+        ) as old,
+            lateral (
+                select jobs.id from public.jobs
+                where jobs.id = old.id and jobs.finished_at < before
+                for update skip locked
+            ) as unlocked
+        where not private.has_unread_events(old.id)
         limit max_rows
-        for update skip locked
     ));
     get diagnostics removed = row_count;
     return removed;
@@ -169,7 +179,7 @@ begin
             when rule.name = 'jobs' then private.remove_finished_jobs(before, max_rows)
             else private.remove_old_rows(rule.relation, rule.time_column, before, max_rows)
         end;
-        -- Fewer than asked for means that there were no more that could go now.
+        -- Fewer than asked for means that there were no more that could go now, so who calls again while it is true comes to an end.
         more_left := removed = max_rows;
         return next;
     end loop;
@@ -198,7 +208,7 @@ begin
     end if;
     for task in
         select name, schedule, function from (values
-            ('reelbase_enforce_data_retention', '*/15 * * * *', 'public.enforce_data_retention'),
+            ('reelbase_enforce_data_retention', '* * * * *', 'public.enforce_data_retention'),
             ('reelbase_refresh_job_statistics', '* * * * *', 'public.refresh_job_statistics'),
             ('reelbase_rescue_stalled_jobs', '* * * * *', 'public.rescue_stalled_jobs')
         ) as tasks (name, schedule, function)

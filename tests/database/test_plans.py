@@ -313,6 +313,28 @@ def test_log__is_read_from_the_cursor_on(session: Session, job_id: UUID, actor: 
     assert sorted_rows(found) <= 100
 
 
+def test_retention__is_not_slowed_by_a_consumer_that_is_behind(session: Session, job_id: UUID) -> None:
+    with session.transaction(force_rollback=True):
+        # No job older than these, and none of them may go.
+        session.execute(
+            """
+            insert into public.job_events (
+                xid, job_id, user_id, seq, type, status, is_terminal, progress_percentage
+            )
+            select '3', id, user_id, 1000000, 'url.accessed', status, is_terminal, progress_percentage
+            from public.jobs where finished_at is not null order by finished_at limit 30000
+            """
+        )
+        session.execute(
+            "insert into public.event_consumers (name, position_xid, position_id) "
+            "values ('forgotten', '0', 0)"
+        )
+        with acting(session, "service key", job_id):
+            found = plans(session, "select * from public.enforce_data_retention(100)")
+
+    assert_cheap(found, jobs=11_000, job_events=11_000)
+
+
 # Looking ------------------------------------------------------------------------------------------
 
 

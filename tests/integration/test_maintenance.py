@@ -382,6 +382,16 @@ def test_enforce_data_retention__goes_on_where_it_stopped(alone: Database) -> No
 
 
 @pytest.mark.local_stack
+def test_enforce_data_retention__finds_what_lies_behind_jobs_that_have_to_stay(alone: Database) -> None:
+    unread, old = make_jobs(alone, 30, days=90), make_jobs(alone, 15, days=80)
+    alone.execute("insert into event_consumers (name, position_xid, position_id) values ('test', '0', 0)")
+    alone.execute("delete from job_events where job_id = any (%s)", (old,))
+
+    assert [retained(alone, 10) for _ in range(3)] == [{"jobs": (10, True)}, {"jobs": (5, False)}, {}]
+    assert remaining(alone, unread + old) == set(unread)
+
+
+@pytest.mark.local_stack
 def test_enforce_data_retention__reaches_what_the_workers_log(alone: Database) -> None:
     reached = {row[0] for row in alone.execute("select table_name from enforce_data_retention()")}
 
@@ -435,6 +445,8 @@ def test_schedule_maintenance__gives_pg_cron_what_to_call(alone: Database) -> No
     scheduled = [value(alone, "select private.schedule_maintenance()") for _ in range(2)]
 
     jobs: dict[str, str] = dict(alone.execute("select jobname, command from cron.job").fetchall())
+    # What a call leaves over, the next one takes soon.
+    assert alone.execute("select distinct schedule from cron.job").fetchall() == [("* * * * *",)]
     assert jobs["reelbase_enforce_data_retention"] == "select public.enforce_data_retention()"
     assert all(name.startswith("reelbase_") for name in jobs)
     assert scheduled == [len(jobs), len(jobs)]
