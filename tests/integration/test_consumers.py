@@ -382,6 +382,32 @@ async def test_consumer_of_a_closed_client__is_not_opened_again(target: Target, 
 
 
 @pytest.mark.usefixtures("known")
+async def test_consumer__is_not_opened_again_while_its_client_closes(
+    target: Target, service: AsyncReelbase, name: str, user_id: UUID
+) -> None:
+    await some_jobs(service, user_id, 1)
+    client, working = target.service(), asyncio.Event()
+
+    async def handle(_: JobEvent) -> None:
+        working.set()
+        await client.events.cursor()
+
+    async def run_on() -> None:
+        consumer = client.events.consumer(name, user_id=user_id)
+        while True:
+            await consumer.run(handle)
+
+    async with running(run_on()) as work:
+        await asyncio.wait_for(working.wait(), 10)
+        await client.aclose()
+        with pytest.raises(ClientClosed):
+            await asyncio.wait_for(work, 10)
+
+    async with service.events.consumer(name, wait=False):
+        pass
+
+
+@pytest.mark.usefixtures("known")
 async def test_cancelled_run__has_committed_what_was_handled(
     service: AsyncReelbase, name: str, user_id: UUID
 ) -> None:

@@ -71,6 +71,7 @@ class AsyncConsumer:
         """Set by `stop` and at the end."""
         self._stopped = False
         """Whether `stop` was called, and it has not come to its end since."""
+        self._retired = False
         self._delays = backoff()
         self._losses = backoff(1.0, 5.0)
         self._beat = _SHORTEST_BEAT
@@ -90,6 +91,8 @@ class AsyncConsumer:
         return self._held().lease.row
 
     async def __aenter__(self) -> Self:
+        if self._retired:
+            raise ClientClosed("The client is closed.", hint="Make another one.")
         if not self._stopped:
             self._over.clear()
         await self._open()
@@ -177,6 +180,11 @@ class AsyncConsumer:
         self._stopped = False
         self._over.set()
         await self._close()
+
+    async def retire(self) -> None:
+        """As the client does at its end: `aclose` for good."""
+        self._retired = True
+        await self.aclose()
 
     async def next_handed(self) -> AnyJobEvent:
         """The next event, however often the lease is lost. For `run`."""

@@ -78,7 +78,8 @@ class Feeds:
 
     async def close(self) -> None:
         """End all streams, of guests too."""
-        closing = [*(guest.close() for guest in self._guests), *(each.aclose() for each in self._streams)]
+        closing = [guest.close() for guest in self._guests]
+        closing += [each.retire() for each in self._streams]
         # At once, as each may have a word to say to the server; and all of them, whatever one raises.
         ended = await asyncio.gather(*closing, return_exceptions=True)
         await self._hub.close()

@@ -144,6 +144,10 @@ class AsyncEventStream:
             await asyncio.wait({self._reading})
         await self._completing.aclose()
 
+    async def retire(self) -> None:
+        """As the client does at its end."""
+        await self.aclose()
+
     async def __aenter__(self) -> Self:
         return self
 
