@@ -154,6 +154,7 @@ set search_path = ''
 as $$
 declare
     rule record;
+    counts jsonb := jsonb '{}';
     before timestamptz;
 begin
     perform private.require_admin();
@@ -182,7 +183,13 @@ begin
         -- Fewer than asked for means that there were no more that could go now, so who calls again while it is true comes to an end.
         more_left := removed = max_rows;
         return next;
+        if removed > 0 then
+            counts := counts || jsonb_build_object(rule.name, removed);
+        end if;
     end loop;
+    if counts <> '{}' then
+        perform private.audit('enforce_data_retention', null, jsonb_build_object('removed', counts));
+    end if;
 end;
 $$;
 comment on function public.enforce_data_retention is 'Remove what the settings say is too old, some of it a call. Admins only.';

@@ -218,6 +218,17 @@ def test_cleanup__leaves_an_audit_row_with_the_count(alone: Database) -> None:
 
 
 @pytest.mark.local_stack
+def test_enforce_data_retention__leaves_an_audit_row_when_it_has_removed_something(alone: Database) -> None:
+    alone.execute("select record_metric('old', 1, recorded_at => now() - interval '8 days')")
+
+    for _ in range(2):
+        alone.execute("select enforce_data_retention()")
+
+    rows = alone.execute("select event_type, details from security_events").fetchall()
+    assert rows == [("audit.enforce_data_retention", {"removed": {"system_metrics": 1}})]
+
+
+@pytest.mark.local_stack
 def test_cleanup_old_metrics__removes_old_values_only(alone: Database) -> None:
     alone.execute(
         """
