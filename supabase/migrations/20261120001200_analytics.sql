@@ -316,7 +316,7 @@ comment on function private.event_count is 'How many events a row of job_stats_h
 grant execute on function private.event_count to authenticated, service_role;
 
 create type public.statistics_refresh as (events bigint, more boolean);
-comment on type public.statistics_refresh is 'How many events were counted, and whether there are more that can be.';
+comment on type public.statistics_refresh is 'How many events were counted, and whether there is more that can be counted or summed.';
 
 -- The counting itself: everything between the cursor, which the caller has locked, and a place in the log, which becomes the
 -- cursor. What readers see, summary and cursor, changes in one commit. For the definers below.
@@ -445,7 +445,7 @@ begin
 end;
 $$;
 comment on function public.refresh_job_statistics is
-    'Count events that are not counted yet; says how many, and whether there are more. Backends only.';
+    'Count events and sum steps that are not yet; says how many events, and whether there is more. Backends only.';
 grant execute on function public.refresh_job_statistics to authenticated, service_role;
 
 -- What is not counted yet, of whoever may see it: backends. They alone see the cursor.

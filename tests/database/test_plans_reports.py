@@ -26,7 +26,13 @@ _FILL = """
         case when n <= 4980 then 'Hello' end, case when n > 4980 then 'https://example.com/a.png' end, n,
         now() - n * interval '1 minute'
     from public.jobs, generate_series(1, 5000) as n;
+    insert into public.processing_timeline (job_id, step, step_order, started_at, completed_at, success)
+    select
+        jobs.id, 'encoding', n, step.started_at, step.started_at + interval '1 second', true
+    from public.jobs, generate_series(1, 5000) as n,
+        lateral (select now() - n * interval '8 minutes') as step (started_at);
 """
+_SUM = "select public.refresh_job_statistics(1000000)"
 
 ACTORS: dict[str, tuple[str, dict[str, Any]]] = {
     "service key": ("service_role", {}),
@@ -45,6 +51,7 @@ def logged(own_server: Server) -> Iterator[Database]:
         with database.connect_as_superuser() as session:
             with session.transaction():
                 session.execute(_FILL)
+            session.execute(_SUM)
             session.execute("analyze")
         yield database
 
@@ -77,3 +84,19 @@ def test_list__of_a_rare_kind_reads_the_page_it_returns(
     # Those that succeeded are passed over where the failed are wanted.
     assert 50 < rows_read(found)[table] <= 102, shown
     assert sorted_rows(found) <= 102
+
+
+@pytest.mark.parametrize("actor", ACTORS)
+@pytest.mark.parametrize(
+    "query", ["select * from public.get_processing_metrics()", "select * from public.step_performance"]
+)
+def test_steps__are_read_from_sums_but_for_those_of_the_last_hours(
+    session: Session, actor: str, query: LiteralString
+) -> None:
+    with as_actor(session, *ACTORS[actor]):
+        found = plans(session, query)
+
+    shown = "\n".join(plan.query for plan in found)
+    assert not seq_scans(found) & {"processing_timeline"}, shown
+    # Ten jobs with a step every eight minutes: of at most three hours at the end and one at the beginning.
+    assert 100 < rows_read(found)["processing_timeline"] <= 10 * 4 * 8, shown

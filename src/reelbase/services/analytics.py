@@ -29,7 +29,7 @@ class Analytics(Service[M]):
     def processing_metrics(
         self, *, from_time: datetime | None = None, to_time: datetime | None = None
     ) -> Call[list[StepPerformance]]:
-        """How the steps that ended in the range went, by kind of step."""
+        """How the steps that ended in the range went, by kind; percentiles are right to within a tenth."""
         return Call(
             "get_processing_metrics",
             {"from_time": from_time, "to_time": to_time},
