@@ -5,7 +5,7 @@ a job of id nil.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -81,6 +81,9 @@ def _placeholder(hint: Any) -> Any:
 def example(hint: Any) -> str:
     """A value of that type as it stands in a query string."""
     kinds = _kinds(hint)
+    if any(get_origin(kind) is Iterable for kind in kinds):
+        # Where one may be given for several, several are sent.
+        return _EMPTY
     for kind in kinds:
         if get_origin(kind) is Literal:
             return str(get_args(kind)[0])
