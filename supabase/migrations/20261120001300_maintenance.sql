@@ -383,7 +383,10 @@ begin
             union all
             select
                 'trigger', format('%I on %s', tgname, relations.name),
-                concat_ws(' ', pg_get_triggerdef(pg_trigger.oid), 'enabled ' || tgenabled::text)
+                concat_ws(
+                    ' ', pg_get_triggerdef(pg_trigger.oid), 'enabled ' || tgenabled::text,
+                    '-- ' || obj_description(pg_trigger.oid, 'pg_trigger')
+                )
             from pg_catalog.pg_trigger join relations on relations.oid = tgrelid
             where not tgisinternal
             union all

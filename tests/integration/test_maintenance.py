@@ -546,6 +546,10 @@ JOBS = "public.jobs"
             ("trigger", f"b_touch on {JOBS}", "altered"),
         ),
         (
+            "comment on trigger jobs_metadata_is_object on public.jobs is 'other words'",
+            ("trigger", f"jobs_metadata_is_object on {JOBS}", "altered"),
+        ),
+        (
             "alter type public.fit_mode add value 'zoom'",
             ("enum", "public.fit_mode", "altered"),
         ),
