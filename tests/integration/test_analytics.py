@@ -596,13 +596,6 @@ def test_job_summary__counts_what_belongs_to_the_job(own: Session) -> None:
     )
     job_id = made["job"]["id"]
     new_job(own)
-    states: list[dict[str, Any]] = [
-        {"downloaded": True},
-        {"downloaded": True, "processed": True},
-        {"error_message": "Gone."},
-    ]
-    for element, state in zip(made["elements"][1:], states, strict=True):
-        row(own, "update_element_status", element_id=element["id"], **state)
     row(own, "complete_processing_step", timeline_id=made["step"]["id"])
     for attempt in range(2):
         change(own, made["job"], "processing")
@@ -610,6 +603,13 @@ def test_job_summary__counts_what_belongs_to_the_job(own: Session) -> None:
         row(own, "complete_processing_step", timeline_id=step["id"], success=attempt == 1)
         if attempt == 0:
             change(own, made["job"], "pending")
+    states: list[dict[str, Any]] = [
+        {"downloaded": True},
+        {"downloaded": True, "processed": True},
+        {"error_message": "Gone."},
+    ]
+    for element, state in zip(made["elements"][1:], states, strict=True):
+        row(own, "update_element_status", element_id=element["id"], **state)
     row(own, "start_processing_step", job_id=job_id, step="encoding")
     for operation, size, success in (
         ("upload", 100, True),

@@ -132,11 +132,12 @@ async def test_life__is_told_in_classes(backend: AsyncReelbase) -> None:
         job.id, await claimed(backend, job), output_url=URL, output_size=9000, actual_duration=Decimal("2.04")
     )
 
-    created, *events, retried, taken, completed = await backend.events.read(job.id)
+    created, *events, retried, reset, taken, completed = await backend.events.read(job.id)
     assert type(created) is JobCreated
     assert created.data == JobCreatedData(output_format="mp4", width=1280, height=720)
     assert_told(events)
     assert {type(event) for event in (retried, taken, completed)} == {JobStatusChanged}
+    assert type(reset) is ElementUpdated
     assert retried.data == JobStatusData(from_status=JobStatus.FAILED)
     assert completed.data == JobStatusData(
         from_status=JobStatus.PROCESSING, output_url=URL, output_size=9000, actual_duration=Decimal("2.04")
