@@ -383,12 +383,14 @@ async def test_forgotten_client__leaves_no_thread_or_socket(own_target: Target, 
     with pytest.warns(ResourceWarning, match="unclosed client"):
         use()
     before, files = client_threads(), psutil.Process().num_fds()
-    with pytest.warns(ResourceWarning, match="unclosed client"):
-        use()
+    for _ in range(4):
+        with pytest.warns(ResourceWarning, match="unclosed client"):
+            use()
 
     def left() -> None:
         assert client_threads() <= before
-        assert psutil.Process().num_fds() <= files
+        # Each would leave three; the stack in this process has a connection more now and then.
+        assert psutil.Process().num_fds() < files + 4 * 3 / 2
         assert connections(own_target.url) == 0
 
     await eventually(left)

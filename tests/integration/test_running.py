@@ -117,7 +117,7 @@ async def test_run__past_its_wait_in_an_outage_is_a_handle_too(
         waiting = asyncio.create_task(in_background(handle.wait, 60))
         await finish(service, job, JobStatus.COMPLETED)
         assert (await waiting).status is JobStatus.COMPLETED
-        await done(there.aclose() if isinstance(there, AsyncReelbase) else there.close())
+        await in_background(there.aclose if isinstance(there, AsyncReelbase) else there.close)
 
 
 async def test_waiting__takes_little_longer_than_it_may_when_nobody_answers(
@@ -136,7 +136,7 @@ async def test_waiting__takes_little_longer_than_it_may_when_nobody_answers(
         # Of a call's own ten seconds.
         assert time.monotonic() - began < 5
         proxy.flow()
-        await done(there.aclose() if isinstance(there, AsyncReelbase) else there.close())
+        await in_background(there.aclose if isinstance(there, AsyncReelbase) else there.close)
 
 
 async def test_batch__does_not_wait(service: AsyncReelbase) -> None:
