@@ -57,7 +57,10 @@ async def flood(settings: dict[str, str]) -> None:
         for name, listen in LISTENERS:
             tally = Tally()
             task = asyncio.create_task(listen(url, job.id, tally))
-            await tally.done.wait()
+            done = asyncio.create_task(tally.done.wait())
+            await asyncio.wait({task, done}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                task.result()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             wall, cpu = (after - before for before, after in zip(tally.began, tally.ended, strict=True))
@@ -121,7 +124,8 @@ def serve(parent: Connection, job: str, job_id: str) -> None:
     """Answer the few calls of a listener, and flood who joins."""
     frames = [frame(seq, job_id) for seq in range(1, EVENTS + 1)]
     answers = {
-        "get_job": Job.model_validate_json(job).model_copy(update={"event_seq": EVENTS}).model_dump_json(),
+        # As before its first event, so that each event changes it.
+        "get_job": Job.model_validate_json(job).model_copy(update={"event_seq": 0}).model_dump_json(),
         "read_job_events": "[]",
         "get_event_cursor": '"here"',
         "read_events": '{"items": [], "next_cursor": "here", "more": false, "horizon": "1"}',
