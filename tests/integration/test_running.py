@@ -109,6 +109,12 @@ async def test_run__past_its_wait_in_an_outage_is_a_handle_too(
         there = type(client)(proxy.url, target.service_role_key)
         running = asyncio.create_task(in_background(there.jobs.run, spec(user_id), wait=2))
         job = await made_for(service, user_id)
+
+        def follows() -> None:
+            # By now it has been told of its job, too.
+            assert proxy.connections > 1
+
+        await eventually(follows)
         await proxy.cut()
         handle = await running
 
