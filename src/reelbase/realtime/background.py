@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from reelbase.errors import ClientClosed
 from reelbase.execution.forks import forks
+from reelbase.execution.transport import closed_before
 
 T = TypeVar("T")
 
@@ -80,7 +81,7 @@ class BackgroundLoop:
 
     def _started(self) -> asyncio.AbstractEventLoop:
         if self.closed:
-            raise ClientClosed("The client is closed.", hint="Make another one.")
+            raise closed_before()
         if self._thread is None:
             self._thread = threading.Thread(target=self._live, name="reelbase-events", daemon=True)
             self._thread.start()

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from reelbase.errors import ClientClosed, LeaseLost, ReelbaseError
+from reelbase.execution.transport import closed_before
 from reelbase.models import AnyJobEvent, EventConsumer, EventPage, JobEvent
 from reelbase.realtime.background import BackgroundLoop, until_closed
 from reelbase.realtime.backoff import backoff, passes
@@ -92,7 +93,7 @@ class AsyncConsumer:
 
     async def __aenter__(self) -> Self:
         if self._retired:
-            raise ClientClosed("The client is closed.", hint="Make another one.")
+            raise closed_before()
         if not self._stopped:
             self._over.clear()
         await self._open()

@@ -309,8 +309,8 @@ class Jobs(Service[M]):
 
         Raises JobUnfinished after `timeout` seconds, NotFound.
         """
-        reading = _no_handle(self._carry(Call("get_job", {"job_id": job_id}, Job, reads=("job", job_id))))
         jobs: Any = self
+        reading = _no_handle(jobs.get(job_id))
         if isawaitable(reading):
             return _wait_async(jobs, reading, status, timeout)
         return until(jobs, reading, status, timeout)

@@ -4,7 +4,8 @@ import asyncio
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from reelbase.errors import JobUnfinished, ReelbaseError
@@ -93,7 +94,7 @@ def until(jobs: "Jobs[Sync]", job: Job, status: Collection[JobStatus], timeout: 
             if event is not None:
                 job, arrived = event.job, _arrived(event, status)
     with _known_at_least():
-        job = jobs._carry(_last_look(job))  # noqa: SLF001  # friends
+        job = jobs._carry(_last_look(jobs, job))  # noqa: SLF001  # friends
     return _checked(job, status, timeout, arrived=arrived)
 
 
@@ -116,12 +117,12 @@ async def until_async(
         except (TimeoutError, StopAsyncIteration):
             pass
     with _known_at_least():
-        job = await jobs._carry(_last_look(job))  # noqa: SLF001  # friends
+        job = await jobs._carry(_last_look(jobs, job))  # noqa: SLF001  # friends
     return _checked(job, status, timeout, arrived=arrived)
 
 
-def _last_look(job: Job) -> Call[Job]:
-    return Call("get_job", {"job_id": job.id}, Job, reads=("job", job.id), timeout=_LAST_LOOK_SECONDS)
+def _last_look(jobs: "Jobs[Any]", job: Job) -> Call[Job]:
+    return replace(type(jobs).get.build(jobs, job.id), timeout=_LAST_LOOK_SECONDS)
 
 
 @contextmanager
